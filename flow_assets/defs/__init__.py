@@ -1,0 +1,1 @@
+"""How does Dagster see it? The only room that imports dagster."""

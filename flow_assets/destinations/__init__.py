@@ -1,0 +1,1 @@
+"""Where do files go? A local folder, S3, sFTP, FTP."""

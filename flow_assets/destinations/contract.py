@@ -1,0 +1,72 @@
+"""What every destination can do. ``flow_assets.testing.DestinationContract`` is this page as tests.
+
+Paths are relative to the destination's root, ``/``-separated, never beginning with ``/``, never holding ``..``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file at the destination. ``sha256`` (hex) is None where the destination cannot tell it without sending the file back."""
+
+    path: str
+    bytes: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of :meth:`Destination.check`, with a plain sentence for whoever set the destination up."""
+
+    name: str
+    verdict: Literal["passed", "failed", "skipped"]
+    message: str
+
+
+class Destination(Protocol):
+    """A place that files are put into. One at a time: an object is used by one thread.
+
+    Connects when first used; ``close`` (or leaving the ``with`` block) disconnects, and a later call connects again.
+
+    Errors: ``PermanentError`` when it refuses us (credentials, host key, permission, no such bucket);
+    ``RetryableError`` for anything that may pass (connection refused or cut, time-out, disk full, server error).
+    """
+
+    name: str
+
+    def put(self, file: Path, path: str) -> Entry:
+        """Send a local file, replacing what is there. Others see the whole file under ``path`` or none of it.
+
+        Folders are created. What arrived is verified: its size, and its hash where the destination can tell.
+        A failed put leaves nothing under ``path`` (an earlier whole file may stay) and removes what it began, where it still can.
+        """
+
+    def stat(self, path: str) -> Entry | None:
+        """What is under ``path``; None if nothing is."""
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Every whole file whose path begins with ``prefix`` (a folder, or the beginning of a name), in order of path."""
+
+    def get(self, path: str, file: Path) -> None:
+        """Fetch into a local file.
+
+        Raises:
+            FileNotFoundError: nothing is under ``path``.
+        """
+
+    def remove(self, path: str) -> None:
+        """Remove; fine if nothing is there."""
+
+    def check(self, folder: str) -> Iterator[Step]:
+        """Connect, write, read, rename, remove below ``folder``, step by step; steps after a failed one are skipped. Raises nothing."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...

@@ -1,0 +1,1 @@
+"""What happened? Reports, manifests, and our own durable record of them."""

@@ -1,0 +1,1 @@
+"""What will happen? Frozen data; no clock, no I/O."""

@@ -1,0 +1,57 @@
+"""Intervals: half-open spans ``[start, end)`` of insertion time, as long as a flow's cadence, aligned to it in UTC."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+KEY_FORMAT = "%Y-%m-%dT%H%M"
+
+
+@dataclass(frozen=True, order=True)
+class Interval:
+    """A half-open span of insertion time, aware UTC."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def key(self) -> str:
+        """The interval's partition key in Dagster: its start, ``2026-01-31T1015``."""
+        return self.start.strftime(KEY_FORMAT)
+
+
+def floor(moment: datetime, cadence: timedelta) -> datetime:
+    """The newest boundary at or before ``moment``, in UTC."""
+    return EPOCH + (moment - EPOCH) // cadence * cadence
+
+
+def ceiling(moment: datetime, cadence: timedelta) -> datetime:
+    """The oldest boundary at or after ``moment``, in UTC."""
+    return EPOCH - (EPOCH - moment) // cadence * cadence
+
+
+def interval_ending(end: datetime, cadence: timedelta) -> Interval:
+    """The interval that ends at ``end``.
+
+    Raises:
+        ValueError: ``end`` is not a boundary of the cadence.
+    """
+    if floor(end, cadence) != end:
+        nearest = floor(end, cadence)
+        raise ValueError(f"{end.isoformat()} is not the end of an interval; the nearest earlier one is {nearest.isoformat()}")
+    end = end.astimezone(UTC)
+    return Interval(end - cadence, end)
+
+
+def intervals_between(start: datetime, until: datetime, cadence: timedelta) -> Iterator[Interval]:
+    """Every whole interval within ``[start, until]``, oldest first."""
+    at = ceiling(start, cadence)
+    while at + cadence <= until:
+        yield Interval(at, at + cadence)
+        at += cadence
+
+
+def due(start: datetime, cadence: timedelta, now: datetime, delivered: Collection[datetime]) -> Iterator[Interval]:
+    """Every interval since ``start`` that has ended by ``now`` and whose start is not among ``delivered``, oldest first."""
+    return (interval for interval in intervals_between(start, now, cadence) if interval.start not in delivered)

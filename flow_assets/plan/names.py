@@ -1,0 +1,76 @@
+"""Names: why a file is called what it is called.
+
+Folders (local, S3)::
+
+    {folder}/{flow}/data/date=2021-10-31/hour=09/min=45-60/data_{guid}_001_0_0.csv.gz
+    {folder}/{flow}/20211031T102000Z_delivery.report
+
+Flat (sFTP, FTP)::
+
+    {folder}/{flow}_2021-10-31_09_45-60_data_{guid}_001_0_0.csv.gz
+    {folder}/{flow}_20211031T102000Z_delivery.report
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from flow_assets.plan.intervals import Interval
+from flow_assets.plan.partitions import partition_folders, partition_label
+from flow_assets.plan.times import compact, format_time
+from flow_assets.spec.flow import Format, PartitionBy
+
+Layout = Literal["folders", "flat"]
+Kind = Literal["delivery", "regeneration"]
+
+_NAMESPACE = uuid.UUID("5ab0d6a8-5a0c-5c39-9d2d-6d0f1f0c7a11")
+
+
+def layout_of(destination_type: str) -> Layout:
+    """Folders where the destination has them (local, S3); one flat folder on sFTP and FTP."""
+    return "flat" if destination_type in ("sftp", "ftp") else "folders"
+
+
+def delivery_guid(flow: str, interval: Interval, revision: int) -> str:
+    """A UUID derived from what it names: the same delivery always has the same one."""
+    return str(uuid.uuid5(_NAMESPACE, f"delivery/{flow}/{format_time(interval.start)}/{format_time(interval.end)}/{revision}"))
+
+
+def extension(format_: Format) -> str:
+    """``csv.gz``, ``csv``, ``ndjson.gz``, ``ndjson`` or ``parquet``."""
+    return f"{format_.type}.gz" if format_.compression == "gzip" else format_.type
+
+
+@dataclass(frozen=True)
+class Names:
+    """The paths of one delivery, below the destination's root."""
+
+    layout: Layout
+    folder: str
+    flow: str
+    guid: str
+    level: PartitionBy
+    extension: str
+
+    def part(self, partition: str, number: int) -> str:
+        """Path of a partition's ``number``-th part, counted from 1."""
+        file = f"data_{self.guid}_{number:03d}_0_0.{self.extension}"
+        if self.layout == "folders":
+            return "/".join((self.folder, self.flow, "data", *partition_folders(self.level, partition), file))
+        return f"{self.folder}/" + "_".join(filter(None, (self.flow, partition_label(self.level, partition), file)))
+
+    def report(self, kind: Kind, moment: datetime, revision: int) -> str:
+        """Path of the report; ``moment`` is the end of the (last) interval it covers."""
+        suffix = f"_r{revision}" if revision else ""
+        file = f"{compact(moment)}_{kind}{suffix}.report"
+        return f"{self.folder}/{self.flow}{'/' if self.layout == 'folders' else '_'}{file}"
+
+    def manifest(self, kind: Kind, moment: datetime, revision: int) -> str:
+        """Path of the manifest: the report's, with ``.manifest.json`` in place of ``.report``."""
+        return manifest_path(self.report(kind, moment, revision))
+
+
+def manifest_path(report_path: str) -> str:
+    """The manifest beside a report."""
+    return report_path.removesuffix(".report") + ".manifest.json"

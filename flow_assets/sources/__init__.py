@@ -1,0 +1,1 @@
+"""Where do rows come from? Delta Lake, Parquet folders, DuckDB files."""

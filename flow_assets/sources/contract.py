@@ -1,0 +1,70 @@
+"""What every source can do. ``flow_assets.testing.SourceContract`` is this page as tests."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from duckdb import DuckDBPyConnection
+
+from flow_assets.plan.columns import Column
+from flow_assets.plan.cursors import Cursor
+
+
+@dataclass(frozen=True)
+class Freshest:
+    """The newest insertion and the newest event of a source, aware UTC; None where there is no row."""
+
+    inserted: datetime | None
+    event: datetime | None
+
+
+class Scan(Protocol):
+    """Some rows of a source, not yet read; a context manager that releases what it holds.
+
+    Used in this order: ``prepare`` once, then the engine is locked (it can reach ``paths`` and nothing else), then
+    ``attach`` once per query. Reading the same scan again gives the same rows in the same order, whatever was inserted since.
+    """
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Files (or folders, ending in ``/``) that the locked engine must be able to read."""
+
+    @property
+    def estimate(self) -> int | None:
+        """Number of rows, from statistics, without reading any; None if unknown. Never less than the true number."""
+
+    def prepare(self, engine: DuckDBPyConnection) -> None:
+        """Load extensions, create secrets: what a locked engine no longer allows."""
+
+    def attach(self, engine: DuckDBPyConnection, columns: Sequence[str]) -> str:
+        """A FROM clause (a relation's name, or a query in parentheses) with at least ``columns``, rows in insertion order.
+
+        Columns that the source gained after the rows were written are null. Names are quoted by the caller.
+        """
+
+
+class Source(Protocol):
+    """An append-only event table.
+
+    Errors: ``PermanentError`` when the table, a column or its history is not (or no longer) there, or access is denied;
+    ``RetryableError`` when the store does not answer; ``BusyError`` when another process holds the file.
+    """
+
+    name: str
+
+    def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
+        """The table's columns in its order, newest last; as of a cursor where the source can tell, else now."""
+
+    def cursor_at(self, moment: datetime) -> Cursor:
+        """What was visible at ``moment`` (aware UTC)."""
+
+    def inserted_between(self, after: Cursor, upto: Cursor) -> AbstractContextManager[Scan]:
+        """Rows with ``after < position <= upto``."""
+
+    def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> AbstractContextManager[Scan]:
+        """At least all rows with ``position <= upto`` whose event time lies in ``[start, end)``; may hold others, which the caller filters."""
+
+    def freshest(self) -> Freshest:
+        """The newest insertion and the newest event, from statistics where the source has them."""
