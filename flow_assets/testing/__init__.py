@@ -1,0 +1,18 @@
+"""How do I test a destination or a source of my own? Contract suites, in-memory stand-ins, and faults. Needs pytest.
+
+Subclass a suite, give it the fixtures that its docstring names, and pytest runs its tests against your implementation::
+
+    class TestMine(DestinationContract):
+        @pytest.fixture
+        def make(self): ...
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("flow_assets.testing.destination_contract", "flow_assets.testing.destination_faults")
+
+from flow_assets.testing.destination_contract import DestinationContract  # noqa: E402
+from flow_assets.testing.destination_faults import DeniesWriting, FillsUp, OverTheNetwork  # noqa: E402
+from flow_assets.testing.memory import MemoryDestination  # noqa: E402
+
+__all__ = ["DeniesWriting", "DestinationContract", "FillsUp", "MemoryDestination", "OverTheNetwork"]

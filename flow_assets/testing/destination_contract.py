@@ -1,0 +1,288 @@
+"""Does a destination keep the promises of ``destinations/contract.py``? The same tests for every one of them."""
+
+import hashlib
+import random
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flow_assets.destinations.contract import Destination, Entry
+from flow_assets.errors import PermanentError
+from flow_assets.testing.faults import GatedFile
+
+KIB = 1024
+MIB = 1024 * KIB
+
+Make = Callable[..., Destination]
+RawNames = Callable[[], Collection[str]]
+
+NAMES = (
+    "plain.csv.gz",
+    "two words.csv",
+    "Été/Straße/データ.csv",
+    "date=2026-01-31/hour=09/min=45-60/data_1_001_0_0.csv.gz",
+    "hash#tag.csv",
+    "100%25.csv",
+    "a+b&c.csv",
+    """'single' "double".csv""",
+    "semi;colon,comma.csv",
+    "[glob]*?.csv",
+    "~tilde.csv",
+    "-dash.csv",
+    ".hidden.csv",
+)
+
+
+def sample(size: int, seed: int = 0) -> bytes:
+    """Bytes that do not compress and are the same every time."""
+    return random.Random(f"{size}/{seed}").randbytes(size)  # noqa: S311  # test data
+
+
+class DestinationContract:
+    """What every destination can do, whatever it is.
+
+    A subclass gives the fixture ``make``: ``make(**changes)`` returns a new, unconnected object for the same, at first empty, place;
+    ``changes`` replace keys of its spec. It may replace ``raw_names``, which tells the paths that are physically there (temporary ones
+    included) as an independent reader sees them. With ``hashes_first``, ``put`` may read the whole file once before it sends any of it.
+
+    ``put`` reads the file by ``file.open("rb")``: that is how a test stops it half-way.
+    """
+
+    large: int = 9 * MIB
+    hashes_first: bool = False
+
+    @pytest.fixture
+    def make(self) -> Make:
+        raise NotImplementedError("give the suite a fixture 'make'")
+
+    @pytest.fixture
+    def destination(self, make: Make) -> Iterator[Destination]:
+        with make() as destination:
+            yield destination
+
+    @pytest.fixture
+    def raw_names(self, make: Make) -> RawNames:
+        return lambda: paths(make())
+
+    @pytest.fixture
+    def local(self, tmp_path: Path) -> "LocalFiles":
+        return LocalFiles(tmp_path)
+
+    # -- a file arrives whole -------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("size", [0, 1, 255 * KIB - 1, 255 * KIB, 255 * KIB + 1])
+    def test_a_file_of_any_size_arrives_whole(self, destination: Destination, local: "LocalFiles", size: int) -> None:
+        assert_round_trip(destination, local, "folder/file.bin", sample(size))
+
+    def test_a_large_file_arrives_whole(self, destination: Destination, local: "LocalFiles") -> None:
+        assert_round_trip(destination, local, "folder/file.bin", sample(self.large))
+
+    @pytest.mark.parametrize("path", NAMES)
+    def test_names_arrive_as_they_are(self, destination: Destination, raw_names: RawNames, local: "LocalFiles", path: str) -> None:
+        assert_round_trip(destination, local, f"some folder/{path}", path.encode())
+        assert paths(destination) == [f"some folder/{path}"]
+        assert set(raw_names()) == {f"some folder/{path}"}
+
+    def test_folders_are_created(self, destination: Destination, local: "LocalFiles") -> None:
+        assert_round_trip(destination, local, "a/b/c/d/e/file.csv", b"deep")
+        assert_round_trip(destination, local, "a/b/other.csv", b"beside")
+        assert_round_trip(destination, local, "top.csv", b"at the root")
+
+    def test_a_put_replaces_an_earlier_file_wholly(self, destination: Destination, raw_names: RawNames, local: "LocalFiles") -> None:
+        destination.put(local.file(sample(300 * KIB, seed=1)), "folder/file.csv")
+        assert_round_trip(destination, local, "folder/file.csv", b"shorter")
+        assert_round_trip(destination, local, "folder/file.csv", sample(400 * KIB, seed=2))
+        assert set(raw_names()) == {"folder/file.csv"}
+
+    def test_a_retry_overwrites_and_never_doubles(self, destination: Destination, raw_names: RawNames, local: "LocalFiles") -> None:
+        for _ in range(3):
+            destination.put(local.file(b"same"), "folder/file.csv")
+        assert paths(destination) == ["folder/file.csv"]
+        assert set(raw_names()) == {"folder/file.csv"}
+
+    def test_a_local_file_that_is_missing_is_said_so(self, destination: Destination, raw_names: RawNames, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            destination.put(tmp_path / "nowhere", "folder/file.csv")
+        assert set(raw_names()) == set()
+
+    # -- what is there --------------------------------------------------------------------------------------------------------
+
+    def test_what_is_missing_is_nothing(self, destination: Destination, tmp_path: Path) -> None:
+        assert destination.stat("nothing.csv") is None
+        assert destination.stat("no folder/nothing.csv") is None
+        assert list(destination.list("no folder/")) == []
+        assert list(destination.list("")) == []
+        destination.remove("nothing.csv")
+        destination.remove("no folder/nothing.csv")
+        with pytest.raises(FileNotFoundError):
+            destination.get("no folder/nothing.csv", tmp_path / "fetched")
+        assert not (tmp_path / "fetched").exists()
+
+    def test_a_folder_is_not_a_file(self, destination: Destination, local: "LocalFiles") -> None:
+        destination.put(local.file(b"x"), "folder/sub/file.csv")
+        assert destination.stat("folder") is None
+        assert destination.stat("folder/sub") is None
+
+    def test_a_listing_follows_the_prefix_in_order_of_path(self, destination: Destination, local: "LocalFiles") -> None:
+        everything = ["a b/1.csv", "a.csv", "a/10.csv", "a/9.csv", "a/sub/2.csv", "ab/3.csv", "b_1.csv", "b_2.csv", "Z.csv", "é.csv"]
+        for path in everything:
+            destination.put(local.file(path.encode()), path)
+        for prefix in ("", "a", "a/", "a/1", "a/sub", "a/sub/", "b_", "b_2.csv", "b_2.csv/", "nothing"):
+            entries = list(destination.list(prefix))
+            assert [entry.path for entry in entries] == sorted(path for path in everything if path.startswith(prefix)), prefix
+            assert all(entry.bytes == len(entry.path.encode()) for entry in entries)
+
+    def test_what_was_removed_is_gone(self, destination: Destination, raw_names: RawNames, local: "LocalFiles") -> None:
+        destination.put(local.file(b"x"), "folder/one.csv")
+        destination.put(local.file(b"y"), "folder/two.csv")
+        destination.remove("folder/one.csv")
+        assert destination.stat("folder/one.csv") is None
+        assert paths(destination) == ["folder/two.csv"]
+        assert set(raw_names()) == {"folder/two.csv"}
+
+    def test_a_fetch_replaces_the_local_file(self, destination: Destination, local: "LocalFiles", tmp_path: Path) -> None:
+        destination.put(local.file(b"new"), "file.csv")
+        (tmp_path / "fetched").write_bytes(b"old and longer")
+        destination.get("file.csv", tmp_path / "fetched")
+        assert (tmp_path / "fetched").read_bytes() == b"new"
+
+    @pytest.mark.parametrize(
+        "path", ["../x", "/x", "a/../../x", "a/../x", "..", "", "a//x", "./x", "a/", "a/..", "line\nbreak", "nul\0", "a/.x.part"]
+    )
+    def test_a_path_that_is_none_is_refused(self, destination: Destination, raw_names: RawNames, local: "LocalFiles", path: str) -> None:
+        for call in (destination.stat, destination.remove, lambda at: destination.put(local.file(b"x"), at)):
+            with pytest.raises((ValueError, PermanentError)):
+                call(path)
+        with pytest.raises((ValueError, PermanentError)):
+            destination.get(path, local.folder / "fetched")
+        assert set(raw_names()) == set()
+
+    @pytest.mark.parametrize("prefix", ["../", "/", "a/../..", "..", "/etc"])
+    def test_a_prefix_that_leads_out_is_refused(self, destination: Destination, prefix: str) -> None:
+        with pytest.raises((ValueError, PermanentError)):
+            list(destination.list(prefix))
+
+    # -- others see the whole file or none of it ------------------------------------------------------------------------------
+
+    def test_a_half_written_file_is_never_seen(
+        self, make: Make, destination: Destination, raw_names: RawNames, local: "LocalFiles", tmp_path: Path
+    ) -> None:
+        with self.half_put(destination, local, "folder/file.csv") as content, make() as reader:
+            assert paths(reader) == []
+            assert reader.stat("folder/file.csv") is None
+            with pytest.raises(FileNotFoundError):
+                reader.get("folder/file.csv", tmp_path / "early")
+            assert "folder/file.csv" not in raw_names()
+        assert_there(destination, local, "folder/file.csv", content)
+        assert set(raw_names()) == {"folder/file.csv"}
+
+    def test_while_a_file_is_replaced_the_earlier_one_is_whole(self, make: Make, destination: Destination, local: "LocalFiles") -> None:
+        destination.put(local.file(b"earlier"), "folder/file.csv")
+        with self.half_put(destination, local, "folder/file.csv") as content, make() as reader:
+            assert_there(reader, local, "folder/file.csv", b"earlier")
+            assert [entry.bytes for entry in reader.list("folder/")] == [len(b"earlier")]
+        assert_there(destination, local, "folder/file.csv", content)
+
+    def test_two_objects_put_at_the_same_time(self, make: Make, local: "LocalFiles") -> None:
+        content = {f"folder/{number}.csv": sample(300 * KIB, seed=number) for number in range(4)}
+        files = {path: local.file(data) for path, data in content.items()}
+
+        def put(half: list[str]) -> None:
+            with make() as destination:
+                for path in half:
+                    destination.put(files[path], path)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(put, (sorted(content)[:2], sorted(content)[2:])))
+        with make() as destination:
+            for path, data in content.items():
+                assert_there(destination, local, path, data)
+
+    def half_put(self, destination: Destination, local: "LocalFiles", path: str) -> Any:
+        """A context in which a put of a large file has read half of it and waits; leaving it lets the put finish. Gives the content."""
+        return GatedFile.half_put(destination, local.file(sample(self.large, seed=9)), path, passes_before=int(self.hashes_first))
+
+    # -- connecting and checking ----------------------------------------------------------------------------------------------
+
+    def test_a_closed_destination_connects_again(self, make: Make, local: "LocalFiles") -> None:
+        destination = make()
+        destination.close()
+        destination.put(local.file(b"x"), "file.csv")
+        destination.close()
+        destination.close()
+        assert destination.stat("file.csv") is not None
+        destination.close()
+
+    def test_a_check_passes_step_by_step_and_leaves_nothing(self, make: Make, raw_names: RawNames) -> None:
+        with make() as destination:
+            steps = list(destination.check("some folder"))
+            again = list(destination.check("some folder"))
+        assert {step.verdict for step in steps} == {"passed"}, steps
+        assert {step.name for step in steps} >= {"connect", "write", "read", "remove"}
+        assert all(step.message for step in steps)
+        assert [step.name for step in again] == [step.name for step in steps]
+        assert set(raw_names()) == set()
+
+    def test_a_check_touches_no_other_file(self, destination: Destination, local: "LocalFiles") -> None:
+        destination.put(local.file(b"x"), "some folder/file.csv")
+        assert {step.verdict for step in destination.check("some folder")} == {"passed"}
+        assert_there(destination, local, "some folder/file.csv", b"x")
+        assert paths(destination) == ["some folder/file.csv"]
+
+    def test_a_check_of_a_folder_that_leads_out_fails_and_raises_nothing(self, destination: Destination) -> None:
+        assert "failed" in {step.verdict for step in destination.check("../outside")}
+
+
+class LocalFiles:
+    """Local files to send and to fetch into."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._number = 0
+
+    def path(self) -> Path:
+        """A local path that does not exist yet."""
+        self._number += 1
+        return self.folder / f"local-{self._number}"
+
+    def file(self, content: bytes) -> Path:
+        """A local file with this content."""
+        path = self.path()
+        path.write_bytes(content)
+        return path
+
+
+def paths(destination: Destination, prefix: str = "") -> list[str]:
+    """The paths that a destination lists."""
+    return [entry.path for entry in destination.list(prefix)]
+
+
+def assert_round_trip(destination: Destination, local: LocalFiles, path: str, content: bytes) -> None:
+    """Put, and find it there."""
+    entry = destination.put(local.file(content), path)
+    assert_entry(entry, path, content)
+    assert_there(destination, local, path, content)
+
+
+def assert_there(destination: Destination, local: LocalFiles, path: str, content: bytes) -> None:
+    """It is there, whole, however one asks."""
+    assert_entry(destination.stat(path), path, content)
+    for entry in destination.list(path):
+        if entry.path == path:
+            assert_entry(entry, path, content)
+            break
+    else:
+        pytest.fail(f"{path} is not listed")
+    fetched = local.path()
+    destination.get(path, fetched)
+    assert fetched.read_bytes() == content
+
+
+def assert_entry(entry: Entry | None, path: str, content: bytes) -> None:
+    """The entry tells the path, the size, and the right hash or none."""
+    assert entry is not None
+    assert (entry.path, entry.bytes) == (path, len(content))
+    assert entry.sha256 in (None, hashlib.sha256(content).hexdigest())

@@ -1,0 +1,3 @@
+"""What do all tests share? The servers they start (``tests/servers/``), each only when a test asks for it."""
+
+pytest_plugins: list[str] = []
