@@ -38,7 +38,7 @@ class Secret(Strict):
         return value
 
 
-def spec_hash(spec: BaseModel) -> str:
-    """A short, stable hash of what a spec says, independent of key order, comments and layout of its YAML."""
-    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def spec_hash(*specs: BaseModel) -> str:
+    """A short, stable hash of what specs say, independent of key order, comments and layout of their YAML."""
+    text = json.dumps([spec.model_dump(mode="json") for spec in specs], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,216 @@
+"""The whole line on one page: plan, read, shape, split, encode, put, report, record.
+
+A delivery counts once its report is there. Everything before may be cut off anywhere and is simply done again, under the same
+names with the same bytes; everything after is made up for by adopting the report.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from flow_assets.destinations.contract import Destination
+from flow_assets.errors import BusyError, FlowError, PermanentError, RetryableError
+from flow_assets.ledger.manifest import File, Manifest
+from flow_assets.ledger.planned import manifest_of
+from flow_assets.ledger.report import parse_report, report_text
+from flow_assets.ledger.store import Recorded
+from flow_assets.line import Line, Reading, decide_cursor, next_plan, open_reading, plan_interval
+from flow_assets.plan.delivery import DeliveryPlan, delivery_names
+from flow_assets.plan.intervals import Interval
+from flow_assets.plan.names import manifest_path
+from flow_assets.stages.encode import encode
+from flow_assets.stages.parts import Part
+
+__all__ = ["Delivered", "Line", "Outcome", "Progress", "deliver", "plan_interval"]
+
+Outcome = Literal["delivered", "repaired", "adopted", "already"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a delivery is: rows encoded, and parts and bytes that have arrived."""
+
+    rows: int
+    rows_total: int
+    parts: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What became of a delivery: made just now, some files put again, a report of an earlier attempt adopted, or all there already."""
+
+    outcome: Outcome
+    manifest: Manifest
+    report_path: str
+
+
+def deliver(
+    line: Line,
+    interval: Interval,
+    *,
+    now: datetime,
+    again: bool = False,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Delivered:
+    """Make sure that an interval is delivered, once.
+
+    What is there already is left alone, after a look that it is whole at the destination; ``again`` makes it anew: under the same
+    names if the content is the same, else as a new revision that supersedes the old one.
+
+    Raises:
+        BusyError: another process is delivering this flow.
+        SpecError: the flow does not fit the source's columns.
+        PermanentError, RetryableError: by whether trying again may help. No report was put.
+    """
+    with line.ledger.claim(line.flow.name, line.holder):
+        try:
+            return _deliver(line, interval, now, again, progress)
+        except BusyError:
+            raise
+        except FlowError as error:
+            permanent = not isinstance(error, RetryableError)
+            line.ledger.record_failure(line.flow.name, interval, str(error), permanent, now)
+            raise
+
+
+def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progress: Callable[[Progress], None]) -> Delivered:
+    recorded = line.ledger.delivery(line.flow.name, interval)
+    if recorded is None and (adopted := _adopt(line, interval, now)):
+        return adopted
+    if recorded is not None and not again and _is_whole(line.destination, recorded):
+        return Delivered("already", recorded.manifest, recorded.report_path)
+    with _spool(line) as spool, open_reading(line, interval, decide_cursor, spool) as reading:
+        plan = next_plan(line, interval, reading, recorded)
+        manifest = _execute(line, plan, reading, spool, progress)
+    line.ledger.record(manifest, plan.report_path, now, replace=recorded is not None)
+    same = recorded is not None and recorded.manifest.revision == plan.revision
+    return Delivered("repaired" if same else "delivered", manifest, plan.report_path)
+
+
+def _execute(line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, progress: Callable[[Progress], None]) -> Manifest:
+    """Put parts, then the manifest, then the report."""
+    source = line.specs.sources[line.flow.source].columns
+    watch = _Watch(plan.tally.written, progress)
+    parts = encode(reading.engine, reading.attach, plan, source, reading.available, spool, watch.read)
+    files = _put_parts(line.destination, plan, parts, watch)
+    manifest = manifest_of(plan, files)
+    _check_balance(plan, manifest)
+    _put_bytes(line.destination, manifest.to_json(), plan.manifest_path, spool)
+    _put_bytes(line.destination, report_text([file.path for file in files]), plan.report_path, spool)
+    return manifest
+
+
+def _put_parts(destination: Destination, plan: DeliveryPlan, parts: Iterable[Part], watch: "_Watch") -> tuple[File, ...]:
+    """Each part is sent while the next ones are encoded; the first failure stops both."""
+    sent: list[Future[File]] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="put") as sender:
+        try:
+            for part in parts:
+                sent.append(sender.submit(_put_part, destination, plan, part, watch))
+                for put in sent:
+                    if put.done():
+                        put.result()
+            return tuple(sorted((put.result() for put in sent), key=lambda file: file.path))
+        finally:
+            sender.shutdown(cancel_futures=True)
+
+
+def _put_part(destination: Destination, plan: DeliveryPlan, part: Part, watch: "_Watch") -> File:
+    path = plan.names.part(part.partition, part.number)
+    entry = destination.put(part.file, path)
+    if entry.bytes != part.bytes or entry.sha256 not in (None, part.sha256):
+        raise RetryableError(f"destination {plan.flow.destination}: {path} did not arrive as it was sent — it is sent again")
+    part.file.unlink()
+    watch.arrived(part.bytes)
+    return File(path=path, partition=part.partition, rows=part.rows, bytes=part.bytes, sha256=part.sha256)
+
+
+def _put_bytes(destination: Destination, data: bytes, path: str, spool: Path) -> None:
+    file = spool / "note"
+    file.write_bytes(data)
+    destination.put(file, path)
+
+
+def _check_balance(plan: DeliveryPlan, manifest: Manifest) -> None:
+    written: dict[str, int] = {}
+    for file in manifest.files:
+        written[file.partition] = written.get(file.partition, 0) + file.rows
+    if not manifest.rows.balanced() or written != {partition.key: partition.rows for partition in plan.partitions}:
+        raise RetryableError(f"flow {plan.flow.name}: rows do not balance: planned {plan.tally}, wrote {written} — no report was put; it is tried again")
+
+
+def _adopt(line: Line, interval: Interval, now: datetime) -> Delivered | None:
+    """Record the newest report that is at the destination although the ledger does not know it."""
+    newest: str | None = None
+    revision = 0
+    while line.destination.stat(path := _report_path(line, interval, revision)):
+        newest, revision = path, revision + 1
+    if newest is None:
+        return None
+    with _spool(line) as spool:
+        manifest = Manifest.from_json(_fetch(line.destination, manifest_path(newest), spool))
+        listed = parse_report(_fetch(line.destination, newest, spool))
+    if manifest.flow != line.flow.name or (manifest.interval.start, manifest.interval.end) != (interval.start, interval.end) or listed != tuple(file.path for file in manifest.files):
+        raise PermanentError(
+            f"flow {line.flow.name}: {newest} at destination {line.flow.destination} does not fit its manifest — another flow may write "
+            "there, or somebody changed it; move both files away, then deliver again"
+        )
+    line.ledger.adopt_cursors(line.flow.source, manifest)
+    line.ledger.record(manifest, newest, now)
+    return Delivered("adopted", manifest, newest)
+
+
+def _report_path(line: Line, interval: Interval, revision: int) -> str:
+    destination = line.specs.destinations[line.flow.destination]
+    return delivery_names(line.flow, destination, interval, revision).report("delivery", interval.end, revision)
+
+
+def _fetch(destination: Destination, path: str, spool: Path) -> bytes:
+    file = spool / "fetched"
+    try:
+        destination.get(path, file)
+    except FileNotFoundError as error:
+        raise PermanentError(f"{path} is missing beside its report — move the report away, then deliver again") from error
+    return file.read_bytes()
+
+
+def _is_whole(destination: Destination, recorded: Recorded) -> bool:
+    """Whether everything that the report lists is still there, by size."""
+    sizes = {file.path: file.bytes for file in recorded.manifest.files}
+    found = {path: destination.stat(path) for path in (*sizes, manifest_path(recorded.report_path), recorded.report_path)}
+    return all(entry is not None and entry.bytes == sizes.get(path, entry.bytes) for path, entry in found.items())
+
+
+@contextmanager
+def _spool(line: Line) -> Iterator[Path]:
+    """The flow's folder in the spool, empty at first (a killed process may have left something) and gone afterwards."""
+    folder = line.spool / line.flow.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Watch:
+    """Adds up progress; the sender's thread and the encoder's tell it."""
+
+    def __init__(self, rows_total: int, tell: Callable[[Progress], None]) -> None:
+        self._tell = tell
+        self._rows, self._rows_total, self._parts, self._bytes = 0, rows_total, 0, 0
+
+    def read(self, rows: int) -> None:
+        self._rows += rows
+        self._tell(Progress(self._rows, self._rows_total, self._parts, self._bytes))
+
+    def arrived(self, size: int) -> None:
+        self._parts += 1
+        self._bytes += size
+        self._tell(Progress(self._rows, self._rows_total, self._parts, self._bytes))

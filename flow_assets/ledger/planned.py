@@ -1,0 +1,43 @@
+"""What will a plan's manifest say, once its files are known?"""
+
+from collections.abc import Sequence
+
+from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, Manifest, PartitionRows, Rows, SchemaColumn
+from flow_assets.plan.delivery import DeliveryPlan
+
+
+def manifest_of(plan: DeliveryPlan, files: Sequence[File]) -> Manifest:
+    """The manifest of a plan that was carried out with these files."""
+    flow, tally = plan.flow, plan.tally
+    return Manifest(
+        flow=flow.name,
+        kind=plan.kind,
+        interval=IntervalSpan(start=plan.interval.start, end=plan.interval.end),
+        revision=plan.revision,
+        source=flow.source,
+        destination=flow.destination,
+        format=flow.format.model_dump(mode="json"),
+        partition_by=flow.partition_by,
+        cursor=CursorSpan(from_=plan.cursor_from, to=plan.cursor_to),
+        spec_hash=plan.spec_hash,
+        schema_=tuple(SchemaColumn(name=column.name, type=column.type) for column in plan.columns),
+        rows=Rows(
+            read=tally.read,
+            written=tally.written,
+            excluded_privacy=tally.excluded_privacy,
+            excluded_filter=tally.excluded_filter,
+            duplicates=tally.duplicates,
+        ),
+        partitions=tuple(
+            PartitionRows(
+                key=partition.key,
+                rows=partition.rows,
+                late_rows=partition.late_rows,
+                max_lateness_seconds=partition.max_lateness_seconds,
+            )
+            for partition in plan.partitions
+        ),
+        files=tuple(files),
+        supersedes=plan.supersedes,
+        report=plan.report_path,
+    )

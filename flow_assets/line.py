@@ -1,0 +1,118 @@
+"""What does one flow's delivery need, and what would it do? Opens the source, counts its rows, and plans."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from flow_assets.destinations.contract import Destination
+from flow_assets.errors import SpecError
+from flow_assets.ledger.planned import manifest_of
+from flow_assets.ledger.store import Ledger, Recorded
+from flow_assets.plan.columns import Column, selected_columns
+from flow_assets.plan.cursors import Cursor
+from flow_assets.plan.delivery import DeliveryPlan, plan_delivery
+from flow_assets.plan.intervals import Interval
+from flow_assets.sources.contract import Scan, Source
+from flow_assets.spec.check import check_columns
+from flow_assets.spec.flow import Flow
+from flow_assets.spec.load import Specs
+from flow_assets.spec.model import spec_hash
+from flow_assets.stages.count import count
+from flow_assets.stages.engine import lock, open_engine
+
+COSMETIC = ("description", "owners", "freshness", "enabled", "history_start")
+"""Keys of a flow that do not change what it delivers."""
+
+CursorAt = Callable[["Line", datetime], Cursor]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one flow's deliveries need. ``holder`` says, to whoever finds the flow busy, who we are."""
+
+    specs: Specs
+    flow: Flow
+    source: Source
+    destination: Destination
+    ledger: Ledger
+    spool: Path
+    holder: str = "this process"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An interval's rows in a locked engine, the source's columns, and the cursors that the rows lie between."""
+
+    engine: duckdb.DuckDBPyConnection
+    scan: Scan
+    available: tuple[Column, ...]
+    cursors: tuple[Cursor, Cursor]
+
+    def attach(self, columns: Sequence[str]) -> str:
+        """The FROM clause that offers these columns."""
+        return self.scan.attach(self.engine, columns)
+
+
+def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
+    """What delivering an interval would do. Reads the source and the ledger, touches nothing.
+
+    Raises:
+        SpecError: the flow does not fit the source's columns.
+        PermanentError, RetryableError: the source cannot be read.
+    """
+    recorded = line.ledger.delivery(line.flow.name, interval)
+    with tempfile.TemporaryDirectory() as spool, open_reading(line, interval, peek_cursor, Path(spool)) as reading:
+        return next_plan(line, interval, reading, recorded)
+
+
+@contextmanager
+def open_reading(line: Line, interval: Interval, cursor_at: CursorAt, spool: Path) -> Iterator[Reading]:
+    """An interval's rows, ready to be queried."""
+    cursors = cursor_at(line, interval.start), cursor_at(line, interval.end)
+    available = line.source.columns(cursors[1])
+    if problems := check_columns(line.flow.name, line.specs, available):
+        raise SpecError(problems)
+    with open_engine(spool) as engine, line.source.inserted_between(*cursors) as scan:
+        scan.prepare(engine)
+        lock(engine, scan.paths)
+        yield Reading(engine, scan, available, cursors)
+
+
+def decide_cursor(line: Line, moment: datetime) -> Cursor:
+    """The cursor of a boundary, decided now if nobody has decided it yet."""
+    return line.ledger.decide_cursor(line.flow.source, moment, lambda: line.source.cursor_at(moment))
+
+
+def peek_cursor(line: Line, moment: datetime) -> Cursor:
+    """The cursor of a boundary, as decided or as it would be decided now."""
+    decided = line.ledger.cursor(line.flow.source, moment)
+    return line.source.cursor_at(moment) if decided is None else decided
+
+
+def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Recorded | None) -> DeliveryPlan:
+    """The plan of the first revision; of the recorded one again if nothing would differ; else of the next one, superseding it."""
+    source, destination = line.specs.sources[line.flow.source], line.specs.destinations[line.flow.destination]
+    columns = selected_columns(line.flow, reading.available, source.unavailable)
+    tally = count(reading.engine, reading.attach, line.flow, source.columns, reading.available)
+    content = content_hash(line.specs, line.flow)
+
+    def plan(revision: int, supersedes: Sequence[str] = ()) -> DeliveryPlan:
+        return plan_delivery(line.flow, destination, interval, reading.cursors, columns, tally, content, revision, supersedes)
+
+    if recorded is None:
+        return plan(0)
+    old = recorded.manifest
+    same = plan(old.revision, old.supersedes)
+    return same if manifest_of(same, old.files) == old else plan(old.revision + 1, [file.path for file in old.files])
+
+
+def content_hash(specs: Specs, flow: Flow) -> str:
+    """Hash of what the specs say about the content of a flow's files and where they go."""
+    fields = type(flow).model_fields
+    plain = flow.model_copy(update={key: fields[key].default for key in COSMETIC})
+    return spec_hash(plain, specs.sources[flow.source].columns)

@@ -1,0 +1,98 @@
+"""How does a plan become files? One query over the rows, split by partition, encoded as the flow's format, into the spool."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from flow_assets.plan.columns import Column
+from flow_assets.plan.delivery import DeliveryPlan
+from flow_assets.plan.intervals import EPOCH
+from flow_assets.plan.partitions import ALL, LENGTHS, UNKNOWN, partition_bounds, partition_key
+from flow_assets.spec.flow import Flow, ParquetFormat, PartitionBy
+from flow_assets.spec.source import SourceColumns
+from flow_assets.stages.columnar import ParquetWriter
+from flow_assets.stages.engine import engine_errors
+from flow_assets.stages.lines import header, line_expression
+from flow_assets.stages.parts import Part
+from flow_assets.stages.shape import UNKNOWN_BUCKET, columns_needed, rows_query
+from flow_assets.stages.split import Writer, split
+from flow_assets.stages.text import TextWriter
+from flow_assets.stages.values import column_typed, identifier
+
+_MOST_OPEN = {"csv": 64, "ndjson": 64, "parquet": 4}
+"""Partitions written side by side; with more of them rows are sorted by partition first. It bounds memory."""
+_CELLS_PER_BATCH = 1_000_000
+
+Attach = Callable[[Sequence[str]], str]
+"""Gives the FROM clause that offers the named columns."""
+
+
+def encode(
+    engine: duckdb.DuckDBPyConnection,
+    attach: Attach,
+    plan: DeliveryPlan,
+    source: SourceColumns,
+    available: Sequence[Column],
+    spool: Path,
+    on_rows: Callable[[int], None],
+) -> Iterator[Part]:
+    """Finished parts in the spool, as they come; ``on_rows`` hears how many more rows were read.
+
+    Raises:
+        PermanentError: a value cannot be encoded.
+        RetryableError: the source cannot be read right now, or changed since the plan was made.
+    """
+    flow = plan.flow
+    expected = {_bucket(flow.partition_by, partition.key): partition.rows for partition in plan.partitions}
+    if not expected:
+        return
+    relation = attach(columns_needed(flow, source, plan.columns, available))
+    by_bucket = len(expected) > _MOST_OPEN[flow.format.type]
+    query = rows_query(flow, source, event_time_column(source, available), relation, _expressions(flow, plan.columns), by_bucket)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4), thread_name_prefix="encode") as pool, engine_errors(f"flow {flow.name}: encode"):
+        reader = engine.execute(query).to_arrow_reader(max(2048, _CELLS_PER_BATCH // (len(plan.columns) + 1)))
+        schema = pa.schema(list(reader.schema)[1:])
+        yield from split(_heard(reader, on_rows), expected, lambda bucket: _writer(plan, bucket, schema, spool, pool))
+
+
+def event_time_column(source: SourceColumns, available: Sequence[Column]) -> Column:
+    """The column that says when the event happened."""
+    return next(column for column in available if column.name.lower() == source.event_time.lower())
+
+
+def bucket_key(level: PartitionBy, bucket: int) -> str:
+    """The partition key of a bucket."""
+    length = LENGTHS[level]
+    if length is None:
+        return ALL
+    return UNKNOWN if bucket == UNKNOWN_BUCKET else partition_key(level, EPOCH + bucket * length)
+
+
+def _bucket(level: PartitionBy, key: str) -> int:
+    bounds = partition_bounds(level, key)
+    if bounds is None:
+        return 0 if level == "none" else UNKNOWN_BUCKET
+    return (bounds[0] - EPOCH) // (bounds[1] - bounds[0])
+
+
+def _expressions(flow: Flow, columns: Sequence[Column]) -> list[str]:
+    if isinstance(flow.format, ParquetFormat):
+        return [f"{column_typed(column)} AS {identifier(column.name)}" for column in columns]
+    return [f"{line_expression(flow.format, columns)} AS line"]
+
+
+def _writer(plan: DeliveryPlan, bucket: int, schema: pa.Schema, spool: Path, pool: ThreadPoolExecutor) -> Writer:
+    format_, key = plan.flow.format, bucket_key(plan.flow.partition_by, bucket)
+    if isinstance(format_, ParquetFormat):
+        return ParquetWriter(spool, key, schema, format_.max_file_bytes)
+    return TextWriter(spool, key, header(format_, plan.columns), format_.compression == "gzip", format_.max_file_bytes, pool)
+
+
+def _heard(reader: pa.RecordBatchReader, on_rows: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+    for batch in reader:
+        on_rows(len(batch))
+        yield batch

@@ -1,0 +1,59 @@
+"""Where do rows get their shape? In an embedded engine that can reach nothing but the scan's own files and the spool."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from flow_assets.errors import FlowError, PermanentError, RetryableError
+from flow_assets.stages.values import literal
+
+MEMORY_LIMIT = "512MB"
+
+
+@contextmanager
+def open_engine(spool: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine that spills to ``spool`` beyond its memory limit and reads times without a zone as UTC."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": threads or min(os.cpu_count() or 1, 4),
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(spool / "spill"),
+        "python_enable_replacement_scans": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "arrow_large_buffer_size": True,
+    }
+    with duckdb.connect(":memory:", config=config) as engine:
+        engine.execute("SET TimeZone = 'UTC'")
+        yield engine
+
+
+def lock(engine: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+    """From here on the engine reads ``paths`` (folders end in ``/``) and nothing else, whatever a flow's ``where`` says."""
+    folders = [path for path in paths if path.endswith("/")]
+    files = [path for path in paths if not path.endswith("/")]
+    if folders:
+        engine.execute(f"SET allowed_directories = [{', '.join(map(literal, folders))}]")
+    if files:
+        engine.execute(f"SET allowed_paths = [{', '.join(map(literal, files))}]")
+    engine.execute("SET enable_external_access = false")
+    engine.execute("SET lock_configuration = true")
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Tell the engine's errors apart by what to do about them."""
+    try:
+        yield
+    except FlowError:
+        raise
+    except (duckdb.IOException, duckdb.HTTPException, duckdb.OutOfMemoryException) as error:
+        raise RetryableError(f"{doing}: {_first_line(error)} — it is tried again; if it stays, check the source's storage and the spool's disk") from error
+    except duckdb.Error as error:
+        raise PermanentError(f"{doing}: {_first_line(error)} — correct the flow or the source's data") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

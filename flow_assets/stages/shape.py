@@ -1,0 +1,98 @@
+"""Which rows, which columns? The queries of a delivery over a source's rows.
+
+Rows leave in this order of rules, and each is counted where it leaves: privacy filter, then sites and ``where``, then (later) duplicates.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from flow_assets.plan.columns import Column
+from flow_assets.plan.partitions import FILEABLE_FROM, FILEABLE_UNTIL, LENGTHS
+from flow_assets.spec.flow import Flow, PartitionBy
+from flow_assets.spec.source import SourceColumns
+from flow_assets.spec.where import where_columns
+from flow_assets.stages.values import identifier, literal
+
+BUCKET, ORDINAL = "_flow_bucket", "_flow_ordinal"
+UNKNOWN_BUCKET = -1
+"""The bucket of rows whose event time cannot be filed."""
+
+
+def bucket_expression(level: PartitionBy, event_time: Column) -> str:
+    """SQL of a row's bucket: how many partition lengths its event time lies after 1970, or -1 if it cannot be filed."""
+    length = LENGTHS[level]
+    if length is None:
+        return "0::BIGINT"
+    time = event_moment(event_time)
+    fileable = f"{time} >= TIMESTAMP '{FILEABLE_FROM:%Y-%m-%d}' AND {time} < TIMESTAMP '{FILEABLE_UNTIL:%Y-%m-%d}'"
+    return f"CASE WHEN {fileable} THEN epoch_us({time}) // {length // timedelta(microseconds=1)} ELSE {UNKNOWN_BUCKET} END"
+
+
+def event_moment(event_time: Column) -> str:
+    """SQL of the event time as a TIMESTAMP in UTC; null where text is not a time."""
+    name = identifier(event_time.name)
+    match event_time.type:
+        case "TIMESTAMP WITH TIME ZONE":
+            return f"({name} AT TIME ZONE 'UTC')"
+        case "VARCHAR":
+            return f"(TRY_CAST({name} AS TIMESTAMP WITH TIME ZONE) AT TIME ZONE 'UTC')"
+        case "TIMESTAMP":
+            return name
+    return f"{name}::TIMESTAMP"
+
+
+def columns_needed(flow: Flow, source: SourceColumns, delivered: Sequence[Column], available: Sequence[Column]) -> tuple[str, ...]:
+    """Names of the columns that the queries touch, in the source's order."""
+    wanted = {column.name for column in delivered} | set(columns_deciding(flow, source, available))
+    return tuple(column.name for column in available if column.name in wanted)
+
+
+def columns_deciding(flow: Flow, source: SourceColumns, available: Sequence[Column]) -> tuple[str, ...]:
+    """Names of the columns that decide whether and where a row is delivered, in the source's order."""
+    wanted = {source.event_time.lower()}
+    if flow.privacy_filter and source.consent:
+        wanted.add(source.consent.lower())
+    if flow.sites != "all" and source.site:
+        wanted.add(source.site.lower())
+    if flow.where:
+        wanted |= {name.lower() for name in where_columns(flow.where)}
+    return tuple(column.name for column in available if column.name.lower() in wanted)
+
+
+def tally_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str) -> str:
+    """SQL that counts every row by its fate (``privacy``, ``filter``, ``written``) and bucket, with the earliest event in microseconds since 1970."""
+    privacy, kept = _privacy(flow, source), _filter(flow, source)
+    fate = f"CASE WHEN ({privacy}) IS NOT TRUE THEN 'privacy' WHEN ({kept}) IS NOT TRUE THEN 'filter' ELSE 'written' END"
+    return (
+        f"SELECT fate, {BUCKET}, count(*), min(moment) FROM (SELECT {fate} AS fate, {bucket_expression(flow.partition_by, event_time)} AS {BUCKET},"
+        f" epoch_us({event_moment(event_time)}) AS moment FROM {relation}) GROUP BY ALL ORDER BY ALL"
+    )
+
+
+def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, expressions: Sequence[str], by_bucket: bool) -> str:
+    """SQL of the delivered rows: the bucket, then ``expressions``, in insertion order, or by bucket and then in insertion order."""
+    bucket = bucket_expression(flow.partition_by, event_time)
+    keep = f"({_privacy(flow, source)}) AND ({_filter(flow, source)})"
+    if not by_bucket:
+        return f"SELECT {bucket} AS {BUCKET}, {', '.join(expressions)} FROM {relation} WHERE {keep}"
+    return (
+        f"SELECT * EXCLUDE ({ORDINAL}) FROM (SELECT {bucket} AS {BUCKET}, {', '.join(expressions)}, row_number() OVER () AS {ORDINAL}"
+        f" FROM {relation} WHERE {keep}) ORDER BY {BUCKET}, {ORDINAL}"
+    )
+
+
+def _privacy(flow: Flow, source: SourceColumns) -> str:
+    if not flow.privacy_filter or source.consent is None:
+        return "true"
+    consent = identifier(source.consent)
+    return consent if flow.privacy_filter == "strict" else f"{consent} IS DISTINCT FROM false"
+
+
+def _filter(flow: Flow, source: SourceColumns) -> str:
+    conditions = []
+    if flow.sites != "all" and source.site is not None:
+        sites = ", ".join(literal(str(site)) for site in flow.sites)
+        conditions.append(f"{identifier(source.site)}::VARCHAR IN ({sites})")
+    if flow.where:
+        conditions.append(f"(\n{flow.where}\n)")
+    return " AND ".join(conditions) or "true"
