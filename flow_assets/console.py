@@ -1,0 +1,100 @@
+"""What does a person at a terminal see? Tables and progress; plain lines where nobody watches."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from flow_assets.deliver import Delivered
+from flow_assets.deliver import Progress as HowFar
+from flow_assets.plan.delivery import DeliveryPlan
+
+Show = Callable[[HowFar], None]
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on standard output; never cut off when it goes to a file or a pipe."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 10_000
+        table.expand = False
+    console.print(table)
+
+
+def delivered_line(flow: str, delivered: Delivered) -> str:
+    """One delivery in one line."""
+    manifest = delivered.manifest
+    late = sum(partition.late_rows for partition in manifest.partitions)
+    return (
+        f"{flow} {manifest.interval.start:%Y-%m-%d %H:%M}–{manifest.interval.end:%H:%M} UTC: {delivered.outcome}, {manifest.rows.written:,} rows"
+        f" ({late:,} late) in {len(manifest.files)} parts — {delivered.report_path}"
+    )
+
+
+def print_plan(plan: DeliveryPlan) -> None:
+    """A plan, as a person reads it."""
+    tally = plan.tally
+    print_table(
+        ("", ""),
+        [
+            ("flow", plan.flow.name),
+            ("interval", f"{plan.interval.start:%Y-%m-%dT%H:%M:%SZ} to {plan.interval.end:%Y-%m-%dT%H:%M:%SZ}, revision {plan.revision}"),
+            ("cursor", f"{plan.cursor_from} (exclusive) to {plan.cursor_to} (inclusive)"),
+            ("source", f"{plan.flow.source}, {len(plan.columns)} columns: {_shortened([column.name for column in plan.columns])}"),
+            ("destination", f"{plan.flow.destination}, {plan.names.extension}"),
+            ("rows", f"{tally.read:,} read, {tally.written:,} to write, {tally.excluded_privacy:,} excluded by privacy, {tally.excluded_filter:,} by filter"),
+            ("report", plan.report_path),
+        ],
+    )  # fmt: skip
+    if plan.supersedes:
+        print_table(("supersedes",), [(path,) for path in plan.supersedes])
+    print_table(
+        ("partition", "rows", "late", "first part"),
+        [(partition.key, f"{partition.rows:,}", f"{partition.late_rows:,}", partition.path) for partition in plan.partitions],
+    )
+
+
+@contextmanager
+def progress_of(flow: str, intervals: int) -> Iterator[Callable[[str], Show]]:
+    """Progress bars on standard error when a terminal watches it; nothing otherwise. Gives a function from an interval's label to its listener."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: lambda _: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        whole = bars.add_task(f"{flow}: intervals", total=intervals)
+        rows = bars.add_task("rows", total=None)
+        begun = 0
+
+        def begin(label: str) -> Show:
+            nonlocal begun
+            bars.update(whole, completed=begun)
+            begun += 1
+
+            def show(far: HowFar) -> None:
+                description = f"{label}: rows ({far.parts} parts, {far.bytes / 1e6:.1f} MB arrived)"
+                bars.update(rows, description=description, completed=far.rows, total=far.rows_total)
+
+            return show
+
+        yield begin
+
+
+def _shortened(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f", … ({len(names) - most} more)" if len(names) > most else "")

@@ -1,0 +1,59 @@
+"""Where is everything? A project: specs, ledger and spool, and the lines that they make up."""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from flow_assets.destinations.opening import open_destination
+from flow_assets.ledger.store import Ledger
+from flow_assets.line import Line
+from flow_assets.plan.intervals import Interval, due
+from flow_assets.sources.opening import open_source
+from flow_assets.spec.load import Specs
+
+BUSY_FILE_WAIT = timedelta(seconds=60)
+"""How long to wait for a source's file that another process holds."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """Specs and what happened to them. ``state`` holds the spool and, unless it is elsewhere, the ledger."""
+
+    specs: Specs
+    state: Path
+    ledger: Ledger
+    environ: Mapping[str, str] | None = None
+
+    @classmethod
+    def open(cls, specs: Specs, state: Path, ledger_url: str | None = None, environ: Mapping[str, str] | None = None) -> Self:
+        """A project whose ledger is a SQLite file in ``state`` unless ``ledger_url`` names another database.
+
+        Raises:
+            PermanentError: the ledger cannot be opened.
+        """
+        state = state.absolute()
+        return cls(specs, state, Ledger(ledger_url or f"sqlite:///{state / 'ledger.db'}"), environ)
+
+    @contextmanager
+    def line(self, flow: str, connect: Any = None, s3_client: Any = None) -> Iterator[Line]:
+        """What a flow's deliveries need; disconnects from the destination afterwards."""
+        spec = self.specs.flows[flow]
+        source = open_source(self.specs.sources[spec.source], self.specs.project, self.environ, connect)
+        destination_spec = self.specs.destinations[spec.destination]
+        with open_destination(destination_spec, self.specs.project, self.environ, s3_client=s3_client) as destination:
+            yield Line(self.specs, spec, source, destination, self.ledger, self.state / "spool", _holder())
+
+    def due(self, flow: str, now: datetime, since: datetime | None = None) -> list[Interval]:
+        """Intervals that have ended and are not delivered, oldest first; ``since`` leaves out what ended earlier."""
+        spec = self.specs.flows[flow]
+        start = max(spec.start, since) if since else spec.start
+        return list(due(start, spec.cadence, now, self.ledger.delivered(flow)))
+
+
+def _holder() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
