@@ -1,0 +1,157 @@
+"""What was delivered? Manifests, and the rows that they become in the ledger."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, insert, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from flow_assets.errors import PermanentError
+from flow_assets.ledger.cursors import cursor_text
+from flow_assets.ledger.manifest import Manifest, SchemaColumn
+from flow_assets.ledger.tables import deliveries, files, micros, moment, partitions, schemas, supersessions
+from flow_assets.plan.intervals import Interval
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A delivery or regeneration that counts: its report is at ``report_path`` below the destination's root. ``recorded_at`` is UTC."""
+
+    manifest: Manifest
+    report_path: str
+    recorded_at: datetime
+
+
+def interval_of(manifest: Manifest) -> Interval:
+    """The manifest's interval."""
+    return Interval(manifest.interval.start, manifest.interval.end)
+
+
+def existing(connection: Connection, manifest: Manifest) -> Recorded | None:
+    """What is recorded under this manifest's flow, kind, interval and revision."""
+    found = recorded(connection, select(deliveries).where(_same(manifest)))
+    return found[0] if found else None
+
+
+def check_same(found: Recorded, manifest: Manifest, report_path: str) -> None:
+    """The same delivery must have given the same manifest.
+
+    Raises:
+        PermanentError: it did not; names the difference.
+    """
+    was, now = found.manifest.as_mapping() | {"report_path": found.report_path}, manifest.as_mapping() | {"report_path": report_path}
+    differing = [key for key in now if was[key] != now[key]]
+    if differing:
+        key, which = differing[0], f"{manifest.kind} of {manifest.flow} for {interval_of(manifest).key}, revision {manifest.revision},"
+        raise PermanentError(
+            f"the {which} is recorded with another {', '.join(differing)} ({key} was {_short(was[key])}, now {_short(now[key])}) — "
+            "a retry must give the same files: find out what changed, and deliver again as a new revision"
+        )
+
+
+def put(connection: Connection, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:
+    """Write a manifest into the tables, in place of what is recorded under its flow, kind, interval and revision."""
+    connection.execute(delete(deliveries).where(_same(manifest)))
+    columns = json.dumps([column.model_dump() for column in manifest.schema_], ensure_ascii=False)
+    schema_hash = hashlib.sha256(columns.encode()).hexdigest()[:32]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(schemas).values(hash=schema_hash, columns=columns).on_conflict_do_nothing())
+    row = _row(manifest) | {"schema_hash": schema_hash, "report_path": report_path, "recorded_at": micros(recorded_at)}
+    delivery = connection.execute(insert(deliveries).returning(deliveries.c.id), row).scalar_one()
+    _add_all(connection, files, delivery, [file.model_dump() for file in manifest.files])
+    _add_all(connection, partitions, delivery, [partition.model_dump() for partition in manifest.partitions])
+    _add_all(connection, supersessions, delivery, [{"path": path, "flow": manifest.flow} for path in sorted(set(manifest.supersedes))])
+
+
+def of_flow(flow: str) -> Select[Any]:
+    """The deliveries (not regenerations) of a flow, in their newest revision."""
+    newer = deliveries.alias("newer")
+    same = [newer.c[name] == deliveries.c[name] for name in ("flow", "kind", "interval_end", "interval_start")]
+    superseded = exists().where(*same, newer.c.revision > deliveries.c.revision)
+    return select(deliveries).where(_delivered(flow), ~superseded)
+
+
+def of_interval(flow: str, interval: Interval) -> Select[Any]:
+    """The same, of one interval."""
+    start, end = micros(interval.start), micros(interval.end)
+    return of_flow(flow).where(deliveries.c.interval_start == start, deliveries.c.interval_end == end)
+
+
+def recorded(connection: Connection, query: Select[Any]) -> list[Recorded]:
+    """The deliveries that a query finds, in its order."""
+    rows = connection.execute(query).all()
+    columns = _columns(connection, {row.schema_hash for row in rows})
+    return [_recorded(row, columns[row.schema_hash]) for row in rows]
+
+
+def starts(connection: Connection, since: Mapping[str, datetime | None]) -> dict[str, set[datetime]]:
+    """For each flow the starts of its delivered intervals that end after the given moment (any, if None), by one query."""
+    found: dict[str, set[datetime]] = {flow: set() for flow in since}
+    if since:
+        wanted = or_(*(and_(_delivered(flow), *ending_after(after)) for flow, after in since.items()))
+        for flow, start in connection.execute(select(deliveries.c.flow, deliveries.c.interval_start).where(wanted)):
+            found[flow].add(moment(start))
+    return found
+
+
+def ending_after(after: datetime | None) -> list[ColumnElement[bool]]:
+    """The condition that an interval ends after a moment."""
+    return [] if after is None else [deliveries.c.interval_end > micros(after)]
+
+
+def superseded_paths(connection: Connection, flow: str) -> set[str]:
+    """Paths that a manifest of the flow supersedes."""
+    return set(connection.execute(select(supersessions.c.path).where(supersessions.c.flow == flow)).scalars())
+
+
+def _delivered(flow: str) -> ColumnElement[bool]:
+    return and_(deliveries.c.flow == flow, deliveries.c.kind == "delivery")
+
+
+def _same(manifest: Manifest) -> ColumnElement[bool]:
+    return and_(*(deliveries.c[name] == value for name, value in _key(manifest).items()))
+
+
+def _key(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "flow": manifest.flow,
+        "kind": manifest.kind,
+        "interval_start": micros(manifest.interval.start),
+        "interval_end": micros(manifest.interval.end),
+        "revision": manifest.revision,
+    }
+
+
+def _row(manifest: Manifest) -> dict[str, Any]:
+    return {
+        **_key(manifest),
+        **{f"rows_{name}": count for name, count in manifest.rows.model_dump().items()},
+        "cursor_from": cursor_text(manifest.cursor.from_),
+        "cursor_to": cursor_text(manifest.cursor.to),
+        "spec_hash": manifest.spec_hash,
+        "manifest": json.dumps(manifest.as_mapping() | {"schema": []}, ensure_ascii=False),
+    }
+
+
+def _add_all(connection: Connection, table: Table, delivery: int, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(table), [{"delivery": delivery, **row} for row in rows])
+
+
+def _columns(connection: Connection, hashes: set[str]) -> dict[str, tuple[SchemaColumn, ...]]:
+    rows = connection.execute(select(schemas.c.hash, schemas.c.columns).where(schemas.c.hash.in_(hashes))) if hashes else ()
+    return {hash_: tuple(SchemaColumn(**column) for column in json.loads(columns)) for hash_, columns in rows}
+
+
+def _recorded(row: Row[Any], columns: tuple[SchemaColumn, ...]) -> Recorded:
+    manifest = Manifest.model_validate_json(row.manifest).model_copy(update={"schema_": columns})
+    return Recorded(manifest, row.report_path, moment(row.recorded_at))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else f"{text[:97]}…"

@@ -1,0 +1,48 @@
+"""Which version is this ledger of? A new one is made, an older one brought up to date, a newer one refused."""
+
+from sqlalchemy import Connection, insert, inspect, select, update
+
+from flow_assets.errors import PermanentError
+from flow_assets.ledger.database import Database
+from flow_assets.ledger.tables import metadata, schema_version
+
+# The statements that lead from version 1 to 2, from 2 to 3, …: plain SQL that SQLite and PostgreSQL both know. A new ledger is made from
+# tables.py and never runs them, so each change is made in both places.
+UPGRADES: tuple[tuple[str, ...], ...] = ()
+
+
+def migrate(database: Database) -> None:
+    """Make the tables, or bring them up to date; safe when several processes open the ledger at once.
+
+    Raises:
+        PermanentError: the ledger is of a later version, or the database holds other tables of these names.
+    """
+    with database.reading() as connection:
+        if _version(connection) == newest():
+            return
+    with database.writing("schema") as connection:
+        _migrate(connection, database.where)
+
+
+def newest() -> int:
+    """The version that this code reads and writes."""
+    return 1 + len(UPGRADES)
+
+
+def _migrate(connection: Connection, where: str) -> None:
+    found = _version(connection)
+    if found is None:
+        metadata.create_all(connection, checkfirst=False)
+        connection.execute(insert(schema_version).values(version=newest()))
+        return
+    if found > newest():
+        raise PermanentError(f"{where} is of version {found}, made by a later flow_assets; this one knows {newest()} — upgrade flow_assets")
+    for statement in (statement for step in UPGRADES[found - 1 :] for statement in step):
+        connection.exec_driver_sql(statement)
+    connection.execute(update(schema_version).values(version=newest()))
+
+
+def _version(connection: Connection) -> int | None:
+    if not inspect(connection).has_table(schema_version.name):
+        return None
+    return connection.execute(select(schema_version.c.version)).scalar_one_or_none()

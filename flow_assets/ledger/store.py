@@ -1,0 +1,182 @@
+"""Was it delivered? The ledger: our own durable record of cursors, deliveries and failures, for many processes at once."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Self
+
+from flow_assets.ledger import claims, coverage, cursors, deliveries, failures
+from flow_assets.ledger.coverage import Beginning
+from flow_assets.ledger.database import Database
+from flow_assets.ledger.deliveries import Recorded
+from flow_assets.ledger.failures import Failure
+from flow_assets.ledger.manifest import CursorSpan, Manifest
+from flow_assets.ledger.migrations import migrate
+from flow_assets.ledger.tables import deliveries as table
+from flow_assets.plan.cursors import Cursor
+from flow_assets.plan.intervals import Interval
+
+__all__ = ["Failure", "Ledger", "Recorded"]
+
+AT_ONCE = timedelta(0)
+# As many flows in one query: a condition each, which SQLite limits to 1,000.
+_BATCH = 200
+
+
+class Ledger:
+    """The record of one project's flows: ``sqlite:///<file>`` or ``postgresql://…`` (with psycopg2, from ``flow_assets[postgres]``).
+
+    Opening makes the folder, the file and the tables, or brings older tables up to date. All times are aware UTC. Threads may share a
+    ledger; a forked process opens its own. What is written survives a power cut once the call returns.
+
+    Raises, here and from every method:
+        PermanentError: the place, the credentials or the permissions are wrong, or a later flow_assets made the ledger.
+        RetryableError: the server does not answer, the disk is full.
+        BusyError: another process kept writing for half a minute.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        migrate(self._database)
+
+    def __repr__(self) -> str:
+        return f"<{self._database.where}>"
+
+    def cursor(self, source: str, moment: datetime) -> Cursor | None:
+        """The cursor that was decided for this moment, if any."""
+        with self._database.reading() as connection:
+            return cursors.decided(connection, source, moment)
+
+    def decide_cursor(self, source: str, moment: datetime, propose: Callable[[], Cursor]) -> Cursor:
+        """The cursor of this moment: once decided, the same for ever and for everybody.
+
+        ``propose`` reads the source, if nothing was decided yet. Whoever writes first decides; a proposal is moved between the cursors
+        of the nearest earlier and later moments, so that cursors never run backwards.
+
+        Raises:
+            PermanentError: the source was known by versions and now gives moments, or the other way round.
+        """
+        return cursors.decide(self._database, source, moment, propose)
+
+    def expected_cursor(self, source: str, moment: datetime, propose: Callable[[], Cursor]) -> Cursor:
+        """What :meth:`decide_cursor` would answer now; nothing is written."""
+        return cursors.expect(self._database, source, moment, propose)
+
+    def adopt_cursors(self, source: str, manifest: Manifest) -> CursorSpan:
+        """Take over the cursors of a delivery that this ledger does not know (it was lost), where none are decided yet.
+
+        Gives what is decided afterwards. Where that is not ``manifest.cursor``, another decision came first: rows between the two may
+        be missing from the deliveries beside this one, or be in two of them.
+        """
+        start, end = manifest.interval.start, manifest.interval.end
+        found = cursors.adopt(self._database, source, {start: manifest.cursor.from_, end: manifest.cursor.to})
+        return CursorSpan(from_=found[start], to=found[end])
+
+    def record(self, manifest: Manifest, report_path: str, recorded_at: datetime, *, replace: bool = False) -> None:
+        """Write down a delivery or regeneration whose report is at the destination, and forget the failures of a delivered interval.
+
+        Recording the same again changes nothing, not even ``recorded_at``.
+
+        Raises:
+            PermanentError: another manifest or report path is recorded for the flow, kind, interval and revision (unless ``replace``).
+        """
+        interval = deliveries.interval_of(manifest)
+        with self._database.writing(_subject(manifest.flow)) as connection:
+            found = deliveries.existing(connection, manifest)
+            if found and not replace:
+                deliveries.check_same(found, manifest, report_path)
+            else:
+                deliveries.put(connection, manifest, report_path, recorded_at)
+            if manifest.kind == "delivery":
+                coverage.cover(connection, manifest.flow, interval)
+                failures.clear(connection, manifest.flow, interval)
+
+    def delivery(self, flow: str, interval: Interval) -> Recorded | None:
+        """The newest revision of the delivery of exactly this interval."""
+        with self._database.reading() as connection:
+            found = deliveries.recorded(connection, deliveries.of_interval(flow, interval))
+        return found[0] if found else None
+
+    def deliveries(self, flow: str, since: datetime | None = None, limit: int | None = None) -> list[Recorded]:
+        """The newest revision of each delivery whose interval ends after ``since``, oldest interval first, at most ``limit``."""
+        query = deliveries.of_flow(flow).where(*deliveries.ending_after(since)).order_by(table.c.interval_end).limit(limit)
+        with self._database.reading() as connection:
+            return deliveries.recorded(connection, query)
+
+    def last_delivery(self, flow: str) -> Recorded | None:
+        """The delivery of the newest interval."""
+        query = deliveries.of_flow(flow).order_by(table.c.interval_end.desc()).limit(1)
+        with self._database.reading() as connection:
+            found = deliveries.recorded(connection, query)
+        return found[0] if found else None
+
+    def delivered(self, flow: str, since: datetime | None = None) -> set[datetime]:
+        """The starts of the delivered intervals that end after ``since``."""
+        with self._database.reading() as connection:
+            return deliveries.starts(connection, {flow: since})[flow]
+
+    def delivered_all(self, since: Mapping[str, datetime]) -> dict[str, set[datetime]]:
+        """:meth:`delivered` of many flows: few queries, none of which reads a flow that delivered nothing since."""
+        found: dict[str, set[datetime]] = {flow: set() for flow in since}
+        with self._database.reading() as connection:
+            ends = coverage.newest_ends(connection, list(since))
+            newer = [flow for flow, end in ends.items() if end > since[flow]]
+            for at in range(0, len(newer), _BATCH):
+                found |= deliveries.starts(connection, {flow: since[flow] for flow in newer[at : at + _BATCH]})
+        return found
+
+    def contiguous_until(self, flow: str, start: datetime, cadence: timedelta) -> datetime | None:
+        """Until when everything since ``start`` is delivered: the end of the newest interval with no gap before it.
+
+        ``start`` need not be a boundary of the cadence: the first interval is the first whole one. None if that one is missing.
+        """
+        return self.contiguous_all({flow: (start, cadence)})[flow]
+
+    def contiguous_all(self, flows: Mapping[str, Beginning]) -> dict[str, datetime | None]:
+        """:meth:`contiguous_until` of many flows, each with its start and cadence, by one small query."""
+        with self._database.reading() as connection:
+            return coverage.contiguous(connection, flows)
+
+    def overlaps(self, flow: str, interval: Interval) -> bool:
+        """Whether any part of the interval was delivered, as this interval or (after a change of cadence) as part of others."""
+        with self._database.reading() as connection:
+            return coverage.overlaps(connection, flow, interval)
+
+    def superseded(self, flow: str) -> set[str]:
+        """Paths that some manifest of the flow supersedes: their rows no longer count."""
+        with self._database.reading() as connection:
+            return deliveries.superseded_paths(connection, flow)
+
+    def record_failure(self, flow: str, interval: Interval, error: str, permanent: bool, at: datetime) -> None:
+        """Write down that an attempt at an interval failed; ``error`` must hold no secret."""
+        with self._database.writing(_subject(flow)) as connection:
+            failures.add(connection, flow, interval, error, permanent, at)
+
+    def failures(self, flow: str | None = None) -> list[Failure]:
+        """The newest failure of each interval not recorded as delivered since, oldest interval first; of all flows if None is named."""
+        with self._database.reading() as connection:
+            return failures.standing(connection, flow)
+
+    def claim(self, flow: str, holder: str, wait: timedelta = AT_ONCE) -> AbstractContextManager[None]:
+        """Hold a flow, so that no other process or thread delivers or regenerates it meanwhile.
+
+        ``holder`` says to others who it is. Freed when the process ends, even if it is killed.
+
+        Raises:
+            BusyError: another one still holds it after ``wait``; names it and since when.
+        """
+        return claims.claim(self._database, flow, holder, wait)
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _subject(flow: str) -> str:
+    return f"flows/{flow}"

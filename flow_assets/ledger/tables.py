@@ -1,0 +1,123 @@
+"""What does the ledger's database hold? Its tables, and how a moment is written in them.
+
+Moments are microseconds since 1970 in UTC, as 64-bit integers: they sort and compare the same in every database and collation, add up in
+SQL, and take a third of ISO text's room in the indexes, which grow by every interval of every flow. ``recorded_at / 1000000`` is Unix time.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+from flow_assets.plan.intervals import EPOCH
+
+metadata = MetaData()
+# SQLite counts up only what is called INTEGER.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("moment", BigInteger, primary_key=True),
+    Column("cursor", Text, nullable=False, comment="JSON: a version, or a moment as ISO 8601"),
+)
+
+# A flow's columns seldom change and may be 1,400: each list is kept once, not with every delivery.
+schemas = Table("schemas", metadata, Column("hash", Text, primary_key=True), Column("columns", Text, nullable=False))
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("flow", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="delivery or regeneration"),
+    Column("interval_start", BigInteger, nullable=False),
+    Column("interval_end", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("cursor_from", Text, nullable=False, comment="JSON, as in cursors"),
+    Column("cursor_to", Text, nullable=False),
+    Column("spec_hash", Text, nullable=False),
+    Column("schema_hash", Text, ForeignKey("schemas.hash"), nullable=False),
+    Column("rows_read", BigInteger, nullable=False),
+    Column("rows_written", BigInteger, nullable=False),
+    Column("rows_excluded_privacy", BigInteger, nullable=False),
+    Column("rows_excluded_filter", BigInteger, nullable=False),
+    Column("rows_duplicates", BigInteger, nullable=False),
+    Column("report_path", Text, nullable=False),
+    Column("manifest", Text, nullable=False, comment="the manifest's JSON without its schema"),
+    Column("recorded_at", BigInteger, nullable=False),
+    # The end comes before the start, so that this one index answers «since», «newest» and «this interval».
+    UniqueConstraint("flow", "kind", "interval_end", "interval_start", "revision"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("delivery", _Id, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("partition", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+)
+
+partitions = Table(
+    "partitions",
+    metadata,
+    Column("delivery", _Id, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("late_rows", BigInteger, nullable=False),
+    Column("max_lateness_seconds", Float),
+)
+
+# By path, not by file: what is superseded may have been delivered before this ledger began.
+supersessions = Table(
+    "supersessions",
+    metadata,
+    Column("delivery", _Id, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True, comment="the one that supersedes"),
+    Column("path", Text, primary_key=True),
+    Column("flow", Text, nullable=False),
+    Index("supersessions_by_flow", "flow", "path"),
+)
+
+# The stretches of insertion time that a flow delivered without a gap: disjoint, never touching, kept up by every record.
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("flow", Text, primary_key=True),
+    Column("until", BigInteger, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("flow", Text, primary_key=True),
+    Column("interval_start", BigInteger, primary_key=True),
+    Column("interval_end", BigInteger, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("permanent", Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("flow", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("since", BigInteger, nullable=False, comment="by the database's own clock"),
+)
+
+
+def micros(moment: datetime) -> int:
+    """A moment (aware) as the ledger writes it."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment(micros: int) -> datetime:
+    """The inverse of :func:`micros`: aware UTC."""
+    return EPOCH + timedelta(microseconds=micros)
