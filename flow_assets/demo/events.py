@@ -7,18 +7,18 @@ with a later collector time, 0.5 % have lost their session; one event time in 2,
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
 from flow_assets.demo.columns import STANDARD_WIDTH, Field, fields
 from flow_assets.demo.rows import Bits, Flags, Ints, Rows, below, draw
+from flow_assets.plan.intervals import EPOCH
 
 _CELLS_PER_BATCH = 65_536 * STANDARD_WIDTH
 _SMALLEST_BATCH = 4096
 _MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATE, _REPEATED, _DOUBLED = 30, 20, 10  # of 1,000 events
 
 
@@ -115,6 +115,6 @@ class Events:
     def _happened(self, numbers: Bits) -> Ints:
         """Microseconds since 1970, rising with the event's number."""
         step = max(1, self.span // _MICROSECOND // self.rows)
-        start = (self.start - _EPOCH) // _MICROSECOND
+        start = (self.start - EPOCH) // _MICROSECOND
         jitter = below(draw(self.seed, "happened", numbers), min(step, 2**31))
         return start + numbers.astype(np.int64) * step + jitter
