@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flow_assets.errors import PermanentError
 from flow_assets.ledger.cursors import cursor_text
 from flow_assets.ledger.manifest import Manifest, SchemaColumn
 from flow_assets.ledger.tables import deliveries, files, micros, moment, partitions, schemas, supersessions
@@ -37,20 +36,10 @@ def existing(connection: Connection, manifest: Manifest) -> Recorded | None:
     return found[0] if found else None
 
 
-def check_same(found: Recorded, manifest: Manifest, report_path: str) -> None:
-    """The same delivery must have given the same manifest.
-
-    Raises:
-        PermanentError: it did not; names the difference.
-    """
-    was, now = found.manifest.as_mapping() | {"report_path": found.report_path}, manifest.as_mapping() | {"report_path": report_path}
-    differing = [key for key in now if was[key] != now[key]]
-    if differing:
-        key, which = differing[0], f"{manifest.kind} of {manifest.flow} for {interval_of(manifest).key}, revision {manifest.revision},"
-        raise PermanentError(
-            f"the {which} is recorded with another {', '.join(differing)} ({key} was {_short(was[key])}, now {_short(now[key])}) — "
-            "a retry must give the same files: find out what changed, and deliver again as a new revision"
-        )
+def differences(found: Recorded, manifest: Manifest, report_path: str) -> list[str]:
+    """What of a recorded delivery is not the same: keys, each with what it was and what it is now."""
+    was, now = (m.as_mapping() | {"report_path": path} for m, path in ((found.manifest, found.report_path), (manifest, report_path)))
+    return [f"{key} (was {_short(was[key])}, is {_short(now[key])})" for key in now if was[key] != now[key]]
 
 
 def put(connection: Connection, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:

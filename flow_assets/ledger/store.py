@@ -1,10 +1,11 @@
 """Was it delivered? The ledger: our own durable record of cursors, deliveries and failures, for many processes at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Self
 
+from flow_assets.errors import PermanentError
 from flow_assets.ledger import claims, coverage, cursors, deliveries, failures
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
@@ -83,12 +84,13 @@ class Ledger:
         interval = deliveries.interval_of(manifest)
         with self._database.writing(_subject(manifest.flow)) as connection:
             found = deliveries.existing(connection, manifest)
-            if found and not replace:
-                deliveries.check_same(found, manifest, report_path)
-            else:
+            differing = deliveries.differences(found, manifest, report_path) if found else []
+            if differing and not replace:
+                raise _not_the_same(manifest, differing)
+            if differing or not found:
                 deliveries.put(connection, manifest, report_path, recorded_at)
             if manifest.kind == "delivery":
-                coverage.cover(connection, manifest.flow, interval)
+                coverage.cover(connection, manifest.flow, interval, recorded_at)
                 failures.clear(connection, manifest.flow, interval)
 
     def delivery(self, flow: str, interval: Interval) -> Recorded | None:
@@ -119,7 +121,7 @@ class Ledger:
         """:meth:`delivered` of many flows: few queries, none of which reads a flow that delivered nothing since."""
         found: dict[str, set[datetime]] = {flow: set() for flow in since}
         with self._database.reading() as connection:
-            ends = coverage.newest_ends(connection, list(since))
+            ends = coverage.newest_ends(connection, since)
             newer = [flow for flow, end in ends.items() if end > since[flow]]
             for at in range(0, len(newer), _BATCH):
                 found |= deliveries.starts(connection, {flow: since[flow] for flow in newer[at : at + _BATCH]})
@@ -136,6 +138,11 @@ class Ledger:
         """:meth:`contiguous_until` of many flows, each with its start and cadence, by one small query."""
         with self._database.reading() as connection:
             return coverage.contiguous(connection, flows)
+
+    def last_successes(self, flows: Collection[str]) -> dict[str, datetime]:
+        """When each flow last delivered an interval that it had not delivered before; without those that never did."""
+        with self._database.reading() as connection:
+            return coverage.newest_successes(connection, flows)
 
     def overlaps(self, flow: str, interval: Interval) -> bool:
         """Whether any part of the interval was delivered, as this interval or (after a change of cadence) as part of others."""
@@ -176,6 +183,14 @@ class Ledger:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _not_the_same(manifest: Manifest, differing: list[str]) -> PermanentError:
+    which = f"{manifest.kind} of {manifest.flow} for {deliveries.interval_of(manifest).key}, revision {manifest.revision},"
+    return PermanentError(
+        f"the {which} is recorded already, with another {', '.join(differing)} — "
+        "a retry must give the same files: find out what changed, and deliver again as a new revision"
+    )
 
 
 def _subject(flow: str) -> str:

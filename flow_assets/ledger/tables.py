@@ -90,6 +90,7 @@ coverage = Table(
     Column("flow", Text, primary_key=True),
     Column("until", BigInteger, primary_key=True),
     Column("since", BigInteger, nullable=False),
+    Column("grown_at", BigInteger, nullable=False, comment="when the newest interval of the stretch was recorded"),
 )
 
 failures = Table(
