@@ -20,7 +20,7 @@ def open_engine(spool: Path, threads: int | None = None) -> Iterator[duckdb.Duck
         "threads": threads or min(os.cpu_count() or 1, 4),
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(spool / "spill"),
-        "python_enable_replacement_scans": False,
+        "python_enable_replacements": False,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "arrow_large_buffer_size": True,
