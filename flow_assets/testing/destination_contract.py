@@ -4,20 +4,21 @@ import hashlib
 import random
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flow_assets.destinations.contract import Destination, Entry
 from flow_assets.errors import PermanentError
-from flow_assets.testing.faults import GatedFile
+from flow_assets.testing.faults import half_read
 
 KIB = 1024
 MIB = 1024 * KIB
 
 Make = Callable[..., Destination]
 RawNames = Callable[[], Collection[str]]
+HalfPut = Callable[[Destination, str], AbstractContextManager[bytes]]
 
 NAMES = (
     "plain.csv.gz",
@@ -46,13 +47,11 @@ class DestinationContract:
 
     A subclass gives the fixture ``make``: ``make(**changes)`` returns a new, unconnected object for the same, at first empty, place;
     ``changes`` replace keys of its spec. It may replace ``raw_names``, which tells the paths that are physically there (temporary ones
-    included) as an independent reader sees them. With ``hashes_first``, ``put`` may read the whole file once before it sends any of it.
-
-    ``put`` reads the file by ``file.open("rb")``: that is how a test stops it half-way.
+    included) as an independent reader sees them, and ``half_put``, which stops a put half-way: as it stands, by a local file whose
+    reading stops, so ``put`` must read it by ``file.open("rb")``. ``large`` is the size of a file that is sent in several pieces.
     """
 
     large: int = 9 * MIB
-    hashes_first: bool = False
 
     @pytest.fixture
     def make(self) -> Make:
@@ -70,6 +69,11 @@ class DestinationContract:
     @pytest.fixture
     def local(self, tmp_path: Path) -> "LocalFiles":
         return LocalFiles(tmp_path)
+
+    @pytest.fixture
+    def half_put(self, local: "LocalFiles") -> HalfPut:
+        """A block in which ``half_put(destination, path)`` has sent half of a large file and waits. Gives the file's content."""
+        return lambda destination, path: half_read(destination, local.file(sample(self.large, seed=9)), path)
 
     # -- a file arrives whole -------------------------------------------------------------------------------------------------
 
@@ -168,20 +172,22 @@ class DestinationContract:
     # -- others see the whole file or none of it ------------------------------------------------------------------------------
 
     def test_a_half_written_file_is_never_seen(
-        self, make: Make, destination: Destination, raw_names: RawNames, local: "LocalFiles", tmp_path: Path
+        self, make: Make, destination: Destination, raw_names: RawNames, local: "LocalFiles", half_put: HalfPut
     ) -> None:
-        with self.half_put(destination, local, "folder/file.csv") as content, make() as reader:
+        with half_put(destination, "folder/file.csv") as content, make() as reader:
             assert paths(reader) == []
             assert reader.stat("folder/file.csv") is None
             with pytest.raises(FileNotFoundError):
-                reader.get("folder/file.csv", tmp_path / "early")
+                reader.get("folder/file.csv", local.path())
             assert "folder/file.csv" not in raw_names()
         assert_there(destination, local, "folder/file.csv", content)
         assert set(raw_names()) == {"folder/file.csv"}
 
-    def test_while_a_file_is_replaced_the_earlier_one_is_whole(self, make: Make, destination: Destination, local: "LocalFiles") -> None:
+    def test_while_a_file_is_replaced_the_earlier_one_is_whole(
+        self, make: Make, destination: Destination, local: "LocalFiles", half_put: HalfPut
+    ) -> None:
         destination.put(local.file(b"earlier"), "folder/file.csv")
-        with self.half_put(destination, local, "folder/file.csv") as content, make() as reader:
+        with half_put(destination, "folder/file.csv") as content, make() as reader:
             assert_there(reader, local, "folder/file.csv", b"earlier")
             assert [entry.bytes for entry in reader.list("folder/")] == [len(b"earlier")]
         assert_there(destination, local, "folder/file.csv", content)
@@ -200,10 +206,6 @@ class DestinationContract:
         with make() as destination:
             for path, data in content.items():
                 assert_there(destination, local, path, data)
-
-    def half_put(self, destination: Destination, local: "LocalFiles", path: str) -> Any:
-        """A context in which a put of a large file has read half of it and waits; leaving it lets the put finish. Gives the content."""
-        return GatedFile.half_put(destination, local.file(sample(self.large, seed=9)), path, passes_before=int(self.hashes_first))
 
     # -- connecting and checking ----------------------------------------------------------------------------------------------
 

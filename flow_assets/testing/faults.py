@@ -4,7 +4,7 @@ import io
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PosixPath
@@ -13,37 +13,56 @@ from typing import Any, Self
 from flow_assets.destinations.contract import Destination
 
 _PATIENCE = 30.0
+_REMEMBERED = 1 << 20
+
+
+@contextmanager
+def half_read(destination: Destination, file: Path, path: str) -> Iterator[bytes]:
+    """A put that has read half of ``file`` and waits while the block runs; then it finishes. Gives the file's content."""
+    gated = GatedFile(file)
+    with _putting(destination, gated, path, gated.reached, gated.opened.set):
+        yield file.read_bytes()
+
+
+@contextmanager
+def half_sent(proxy: "CuttingProxy", destination: Destination, file: Path, path: str) -> Iterator[bytes]:
+    """The same with a put through ``proxy``, of which half has come through."""
+    proxy.stall_after(file.stat().st_size // 2)
+    with _putting(destination, file, path, proxy.stalled, proxy.heal):
+        yield file.read_bytes()
+
+
+@contextmanager
+def _putting(destination: Destination, file: Path, path: str, halfway: threading.Event, go_on: Callable[[], None]) -> Iterator[None]:
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(destination.put, file, path)
+        try:
+            _wait_for(halfway, sending)
+            yield
+        finally:
+            go_on()
+        sending.result(_PATIENCE)
+
+
+def _wait_for(event: threading.Event, sending: "Future[Any]") -> None:
+    for _ in range(int(_PATIENCE * 20)):
+        if event.wait(0.05):
+            return
+        if sending.done():
+            sending.result()
+            raise AssertionError("the put ended without stopping half-way: does it read the file by file.open('rb')?")
+    raise AssertionError("the put did not come to the middle of the file")
 
 
 class GatedFile(PosixPath):
-    """A local file whose reading stops at its middle until the gate opens."""
+    """A local file whose reading stops at its middle until it is opened."""
 
-    def gate(self, passes_before: int = 0) -> Self:
-        """Close the gate for every opening after the first ``passes_before``."""
-        self.passes_before = passes_before
+    def __init__(self, *_: Any) -> None:
         self.reached = threading.Event()
         self.opened = threading.Event()
-        return self
 
-    def open(self, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if self.passes_before > 0:
-            self.passes_before -= 1
-            return super().open(mode, *args, **kwargs)
+    def open(self, *_: Any, **__: Any) -> Any:
         return io.BufferedReader(_Gated(self, self.reached, self.opened))
-
-    @staticmethod
-    @contextmanager
-    def half_put(destination: Destination, file: Path, path: str, passes_before: int = 0) -> Iterator[bytes]:
-        """A put that has read half of ``file`` and waits while the block runs; then it finishes. Gives the file's content."""
-        gated = GatedFile(file).gate(passes_before)
-        with ThreadPoolExecutor(1) as pool:
-            sending = pool.submit(destination.put, gated, path)
-            try:
-                _wait_for(gated.reached, sending)
-                yield file.read_bytes()
-            finally:
-                gated.opened.set()
-            sending.result(_PATIENCE)
 
 
 class _Gated(io.FileIO):
@@ -59,24 +78,21 @@ class _Gated(io.FileIO):
         return super().readinto(memoryview(buffer)[: max(self._half - self.tell(), 1)])
 
 
-def _wait_for(event: threading.Event, sending: "Future[Any]") -> None:
-    for _ in range(int(_PATIENCE * 20)):
-        if event.wait(0.05):
-            return
-        if sending.done():
-            sending.result()
-            raise AssertionError("the put ended without stopping half-way: does it read the file by file.open('rb')?")
-    raise AssertionError("the put did not come to the middle of the file")
-
-
 class CuttingProxy:
-    """A TCP proxy on loopback in front of ``host:port``; ``cut_after`` makes it cut connections, ``heal`` makes it stop doing so."""
+    """A TCP proxy on loopback in front of ``host:port`` that can cut, stall, and tell what was sent.
+
+    ``sent`` holds the first MiB that came through to the server, ``cuts`` counts the cut connections.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self._left: int | None = None
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._before_cut: int | None = None
+        self._before_stall: int | None = None
+        self._going = threading.Event()
+        self.stalled = threading.Event()
+        self.sent = bytearray()
         self.cuts = 0
 
     def __enter__(self) -> Self:
@@ -86,18 +102,26 @@ class CuttingProxy:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.heal()
         self._server.close()
         self.drop()
 
     def cut_after(self, sent: int) -> None:
         """Let ``sent`` more bytes through to the server, over all connections; then cut them all and every new one at once."""
         with self._lock:
-            self._left = sent
+            self._before_cut = sent
+
+    def stall_after(self, sent: int) -> None:
+        """Let each connection send ``sent`` bytes and hold back what follows."""
+        self._going.clear()
+        self.stalled.clear()
+        self._before_stall = sent
 
     def heal(self) -> None:
-        """Let everything through again."""
+        """Let everything through again, also what was held back."""
         with self._lock:
-            self._left = None
+            self._before_cut = self._before_stall = None
+        self._going.set()
 
     def drop(self) -> None:
         """Cut every connection now, with a reset."""
@@ -123,9 +147,11 @@ class CuttingProxy:
         threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, to_server: bool) -> None:
+        passed = 0
         with suppress(OSError):
             while data := source.recv(65536):
-                if to_server and not self._may_pass(len(data)):
+                passed += len(data)
+                if to_server and not self._may_pass(data, passed):
                     self.cuts += 1
                     self.drop()
                     return
@@ -137,9 +163,13 @@ class CuttingProxy:
                 self._open.discard(end)
             end.close()
 
-    def _may_pass(self, size: int) -> bool:
+    def _may_pass(self, data: bytes, passed: int) -> bool:
+        if self._before_stall is not None and passed > self._before_stall:
+            self.stalled.set()
+            self._going.wait(_PATIENCE)
         with self._lock:
-            if self._left is None:
+            self.sent += data[: max(0, _REMEMBERED - len(self.sent))]
+            if self._before_cut is None:
                 return True
-            self._left -= size
-            return self._left >= 0
+            self._before_cut -= len(data)
+            return self._before_cut >= 0
