@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from encoding import at, encoded, flow
+from tests.encoding import at, encoded, flow
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,49 @@
+# Each target does its own set-up: Python 3.11 and make are all that a bare machine needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: setup demo ui test servers lint format bench docs lock clean
+
+setup: .venv/.ready  ## Create .venv with the locked dependencies
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup  ## Deliver three flows to a folder, an S3 API and an sFTP server, and check what arrived
+	$(BIN)/flows demo
+
+ui: setup  ## Dagster on http://127.0.0.1:3000 with its daemon, over the demo's living event table
+	$(BIN)/python -m flow_assets.demo.live
+
+test: setup servers  ## The whole test suite
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+servers:  ## Debian packages of the servers that tests run against (only as root; otherwise their cases are skipped by name)
+	sh tests/install_servers.sh
+
+lint: setup  ## Style, types, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: setup  ## Measure; results in benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+docs: setup  ## Write the reference and the JSON Schemas anew from the models
+	$(BIN)/python -m flow_assets.spec.reference
+
+lock: setup  ## Resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
+
+clean:
+	rm -rf .venv .demo .flows .dagster
