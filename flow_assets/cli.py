@@ -177,8 +177,9 @@ def plan(folders: Folders, flow: str, at: datetime, as_json: bool) -> None:
     from flow_assets.line import plan_interval
 
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
-        planned = plan_interval(line, _interval(line.flow, at))
-    print_json(planned.to_json()) if as_json else print_plan(planned)
+        planned = [plan_interval(line, interval) for interval in opened.intervals_of(flow, _interval(line.flow, at))]
+    for each in planned:
+        print_json(each.to_json()) if as_json else print_plan(each)
 
 
 @command
@@ -197,8 +198,8 @@ def deliver(folders: Folders, flow: str, at: datetime | None, since: datetime | 
         raise click.UsageError("--at goes alone, --again goes with --at")
     now, done = datetime.now(UTC), []
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
-        wanted = [_interval(line.flow, at)] if at else [i for i in opened.due(flow, now, since) if until is None or i.end <= until]
-        if at and wanted[0].end > now:
+        wanted = opened.intervals_of(flow, _interval(line.flow, at)) if at else [i for i in opened.due(flow, now, since) if until is None or i.end <= until]
+        if at and at > now:
             raise click.UsageError(f"the interval that ends at {at.isoformat()} has not ended yet")
         with progress_of(flow, len(wanted)) as begin:
             for interval in wanted:

@@ -19,7 +19,7 @@ from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.planned import manifest_of
 from flow_assets.ledger.report import parse_report, report_text
 from flow_assets.ledger.store import Recorded
-from flow_assets.line import Line, Reading, decide_cursor, next_plan, open_reading, plan_interval
+from flow_assets.line import Line, Reading, cursors_of, decided_cursor, next_plan, open_reading, plan_interval
 from flow_assets.plan.delivery import DeliveryPlan, delivery_names
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.names import manifest_path
@@ -85,7 +85,12 @@ def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progres
         return adopted
     if recorded is not None and not again and _is_whole(line.destination, recorded):
         return Delivered("already", recorded.manifest, recorded.report_path)
-    with _spool(line) as spool, open_reading(line, interval, decide_cursor, spool) as reading:
+    if recorded is None and line.ledger.overlaps(line.flow.name, interval):
+        raise PermanentError(
+            f"flow {line.flow.name}: a part of {interval.key} was delivered with another cadence — deliver what is due instead, which is the rest of it"
+        )
+    cursors = cursors_of(line, interval, recorded, decided_cursor)
+    with _spool(line) as spool, open_reading(line, cursors, spool) as reading:
         plan = next_plan(line, interval, reading, recorded)
         manifest = _execute(line, plan, reading, spool, progress)
     line.ledger.record(manifest, plan.report_path, now, replace=recorded is not None)

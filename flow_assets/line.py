@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -66,14 +66,14 @@ def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
         PermanentError, RetryableError: the source cannot be read.
     """
     recorded = line.ledger.delivery(line.flow.name, interval)
-    with tempfile.TemporaryDirectory() as spool, open_reading(line, interval, peek_cursor, Path(spool)) as reading:
+    cursors = cursors_of(line, interval, recorded, expected_cursor)
+    with tempfile.TemporaryDirectory() as spool, open_reading(line, cursors, Path(spool)) as reading:
         return next_plan(line, interval, reading, recorded)
 
 
 @contextmanager
-def open_reading(line: Line, interval: Interval, cursor_at: CursorAt, spool: Path) -> Iterator[Reading]:
-    """An interval's rows, ready to be queried."""
-    cursors = cursor_at(line, interval.start), cursor_at(line, interval.end)
+def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Iterator[Reading]:
+    """The rows between two cursors, ready to be queried."""
     available = line.source.columns(cursors[1])
     if problems := check_columns(line.flow.name, line.specs, available):
         raise SpecError(problems)
@@ -83,15 +83,32 @@ def open_reading(line: Line, interval: Interval, cursor_at: CursorAt, spool: Pat
         yield Reading(engine, scan, available, cursors)
 
 
-def decide_cursor(line: Line, moment: datetime) -> Cursor:
+def cursors_of(line: Line, interval: Interval, recorded: Recorded | None, cursor_at: CursorAt) -> tuple[Cursor, Cursor]:
+    """What an interval lies between: as recorded; else where the flow's neighbouring deliveries end and begin; else as decided for its boundaries.
+
+    The neighbours come first so that deliveries meet exactly even where the ledger was lost and a boundary decided anew.
+    """
+    if recorded:
+        return recorded.manifest.cursor.from_, recorded.manifest.cursor.to
+    flow = line.flow.name
+    before = line.ledger.deliveries(flow, interval.start - timedelta(microseconds=1), limit=1)
+    after = line.ledger.deliveries(flow, interval.end, limit=1)
+    meets_before = before and before[0].manifest.interval.end == interval.start
+    meets_after = after and after[0].manifest.interval.start == interval.end
+    return (
+        before[0].manifest.cursor.to if meets_before else cursor_at(line, interval.start),
+        after[0].manifest.cursor.from_ if meets_after else cursor_at(line, interval.end),
+    )
+
+
+def decided_cursor(line: Line, moment: datetime) -> Cursor:
     """The cursor of a boundary, decided now if nobody has decided it yet."""
     return line.ledger.decide_cursor(line.flow.source, moment, lambda: line.source.cursor_at(moment))
 
 
-def peek_cursor(line: Line, moment: datetime) -> Cursor:
-    """The cursor of a boundary, as decided or as it would be decided now."""
-    decided = line.ledger.cursor(line.flow.source, moment)
-    return line.source.cursor_at(moment) if decided is None else decided
+def expected_cursor(line: Line, moment: datetime) -> Cursor:
+    """The cursor of a boundary as it would be decided; nothing is written."""
+    return line.ledger.expected_cursor(line.flow.source, moment, lambda: line.source.cursor_at(moment))
 
 
 def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Recorded | None) -> DeliveryPlan:

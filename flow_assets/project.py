@@ -12,7 +12,7 @@ from typing import Any, Self
 from flow_assets.destinations.opening import open_destination
 from flow_assets.ledger.store import Ledger
 from flow_assets.line import Line
-from flow_assets.plan.intervals import Interval, due
+from flow_assets.plan.intervals import Interval, due, uncovered
 from flow_assets.sources.opening import open_source
 from flow_assets.spec.load import Specs
 
@@ -49,10 +49,21 @@ class Project:
             yield Line(self.specs, spec, source, destination, self.ledger, self.state / "spool", _holder())
 
     def due(self, flow: str, now: datetime, since: datetime | None = None) -> list[Interval]:
-        """Intervals that have ended and are not delivered, oldest first; ``since`` leaves out what ended earlier."""
+        """Intervals that have ended and are not delivered, oldest first; ``since`` leaves out what began earlier."""
         spec = self.specs.flows[flow]
         start = max(spec.start, since) if since else spec.start
-        return list(due(start, spec.cadence, now, self.ledger.delivered(flow)))
+        return list(due(start, spec.cadence, now, self.ledger.covered(flow)))
+
+    def intervals_of(self, flow: str, span: Interval) -> list[Interval]:
+        """The intervals to deliver for a span of one cadence: what is missing of it, or what was delivered of it if nothing is missing.
+
+        That is ``span`` itself, unless the flow's cadence was changed in the middle of it.
+        """
+        missing = list(uncovered(span, self.ledger.covered(flow)))
+        if missing:
+            return missing
+        delivered = (recorded.manifest.interval for recorded in self.ledger.deliveries(flow, span.start))
+        return [Interval(found.start, found.end) for found in delivered if found.start < span.end]
 
 
 def _holder() -> str:

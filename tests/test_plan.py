@@ -36,8 +36,29 @@ def test_intervals_meet_without_gap_or_overlap_and_are_aligned(start: datetime, 
 def test_what_is_due_is_every_ended_interval_that_is_not_delivered_oldest_first() -> None:
     quarter = timedelta(minutes=15)
     start, now = moment("2026-01-01T00:00"), moment("2026-01-01T01:07")
-    found = due(start, quarter, now, {moment("2026-01-01T00:15")})
+    found = due(start, quarter, now, [Interval(moment("2026-01-01T00:15"), moment("2026-01-01T00:30"))])
     assert [interval.key for interval in found] == ["2026-01-01T0000", "2026-01-01T0030", "2026-01-01T0045"]
+
+
+def test_after_a_change_of_cadence_the_rest_of_an_interval_is_due() -> None:
+    start, now = moment("2026-01-01T00:00"), moment("2026-01-01T03:00")
+    covered = [Interval(moment("2026-01-01T00:00"), moment("2026-01-01T00:45")), Interval(moment("2026-01-01T01:15"), moment("2026-01-01T01:30"))]
+    found = [(interval.start.strftime("%H:%M"), interval.end.strftime("%H:%M")) for interval in due(start, timedelta(hours=1), now, covered)]
+    assert found == [("00:45", "01:00"), ("01:00", "01:15"), ("01:30", "02:00"), ("02:00", "03:00")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), max_size=6), CADENCES)
+def test_what_is_covered_and_what_is_due_share_no_moment_and_leave_none_out(stretches: list[tuple[int, int]], cadence: timedelta) -> None:
+    origin = moment("2026-01-01T00:00")
+    unit = timedelta(minutes=5)
+    covered = [Interval(origin + first * unit, origin + (first + length) * unit) for first, length in stretches]
+    now = origin + timedelta(hours=5)
+    found = list(due(origin, cadence, now, covered))
+    for tick in range(int((now - origin) // cadence * cadence / unit)):
+        at = origin + tick * unit
+        holds = sum(interval.start <= at < interval.end for interval in found)
+        assert holds == (0 if any(stretch.start <= at < stretch.end for stretch in covered) else 1)
+    assert all(interval.end - interval.start <= cadence for interval in found)
 
 
 def test_a_time_that_is_no_boundary_ends_no_interval() -> None:

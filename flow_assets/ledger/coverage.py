@@ -38,6 +38,15 @@ def contiguous(connection: Connection, flows: Mapping[str, Beginning]) -> dict[s
     return found
 
 
+def stretches(connection: Connection, flows: Collection[str]) -> dict[str, tuple[Interval, ...]]:
+    """For each flow what it delivered, oldest first: usually one stretch."""
+    query = select(coverage.c.flow, coverage.c.since, coverage.c.until).where(coverage.c.flow.in_(flows)).order_by(coverage.c.since)
+    found: dict[str, tuple[Interval, ...]] = dict.fromkeys(flows, ())
+    for flow, since, until in connection.execute(query):
+        found[flow] += (Interval(moment(since), moment(until)),)
+    return found
+
+
 def newest_ends(connection: Connection, flows: Collection[str]) -> dict[str, datetime]:
     """For each flow that ever delivered the end of its newest delivered interval."""
     return _newest(connection, flows, coverage.c.until)

@@ -144,6 +144,15 @@ class Ledger:
         with self._database.reading() as connection:
             return coverage.newest_successes(connection, flows)
 
+    def covered(self, flow: str) -> tuple[Interval, ...]:
+        """The stretches of insertion time that the flow delivered, oldest first: one, unless there are gaps."""
+        return self.covered_all([flow])[flow]
+
+    def covered_all(self, flows: Collection[str]) -> dict[str, tuple[Interval, ...]]:
+        """:meth:`covered` of many flows, by one small query."""
+        with self._database.reading() as connection:
+            return coverage.stretches(connection, flows)
+
     def overlaps(self, flow: str, interval: Interval) -> bool:
         """Whether any part of the interval was delivered, as this interval or (after a change of cadence) as part of others."""
         with self._database.reading() as connection:

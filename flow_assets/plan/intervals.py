@@ -1,6 +1,6 @@
 """Intervals: half-open spans ``[start, end)`` of insertion time, as long as a flow's cadence, aligned to it in UTC."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -52,6 +52,26 @@ def intervals_between(start: datetime, until: datetime, cadence: timedelta) -> I
         at += cadence
 
 
-def due(start: datetime, cadence: timedelta, now: datetime, delivered: Collection[datetime]) -> Iterator[Interval]:
-    """Every interval since ``start`` that has ended by ``now`` and whose start is not among ``delivered``, oldest first."""
-    return (interval for interval in intervals_between(start, now, cadence) if interval.start not in delivered)
+def due(start: datetime, cadence: timedelta, now: datetime, covered: Iterable[Interval]) -> Iterator[Interval]:
+    """Every interval since ``start`` that has ended by ``now`` and is not covered, oldest first.
+
+    ``covered`` are stretches that were delivered. After a change of cadence they may end within an interval: then its rest is due.
+    """
+    whole = Interval(ceiling(start, cadence), floor(now, cadence))
+    for gap in uncovered(whole, covered):
+        at = gap.start
+        while at < gap.end:
+            end = min(floor(at, cadence) + cadence, gap.end)
+            yield Interval(at, end)
+            at = end
+
+
+def uncovered(span: Interval, covered: Iterable[Interval]) -> Iterator[Interval]:
+    """What is left of ``span`` without the covered stretches, oldest first."""
+    at = span.start
+    for stretch in sorted(covered):
+        if stretch.start > at and at < span.end:
+            yield Interval(at, min(stretch.start, span.end))
+        at = max(at, stretch.end)
+    if at < span.end:
+        yield Interval(at, span.end)
