@@ -1,0 +1,223 @@
+"""Was it delivered? The same answers from a SQLite file and from PostgreSQL."""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from multiprocessing import get_context
+
+import pytest
+
+from flow_assets.errors import PermanentError
+from flow_assets.ledger.manifest import IntervalSpan
+from flow_assets.ledger.store import Ledger, Recorded
+from flow_assets.plan.intervals import Interval, due
+from tests.deliveries import CADENCE, NOW, START, interval, manifest, open_and_record, record
+
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    with Ledger(ledger_url) as opened:
+        yield opened
+
+
+def test_what_was_recorded_is_there_after_opening_the_ledger_again(ledger: Ledger, ledger_url: str) -> None:
+    record(ledger, 0)
+    ledger.close()
+    with Ledger(ledger_url) as again:
+        assert again.delivery("shop", interval(0)) == Recorded(manifest(0), manifest(0).report, NOW)
+
+
+def test_an_interval_that_was_not_delivered_is_not_there(ledger: Ledger) -> None:
+    record(ledger, 0)
+    assert ledger.delivery("shop", interval(1)) is None
+    assert ledger.delivery("other", interval(0)) is None
+    assert ledger.delivery("shop", Interval(START, START + timedelta(hours=1))) is None
+    assert ledger.last_delivery("other") is None
+    assert ledger.deliveries("other") == []
+
+
+def test_a_manifest_comes_back_byte_for_byte(ledger: Ledger) -> None:
+    made = manifest(0, supersedes=("b", "a"), files=(), partitions=())
+    ledger.record(made, made.report, NOW)
+    found = ledger.last_delivery("shop")
+    assert found is not None
+    assert found.manifest.to_json() == made.to_json()
+
+
+def test_recording_the_same_delivery_again_changes_nothing(ledger: Ledger) -> None:
+    for replace in (False, True):
+        record(ledger, 0)
+        ledger.record(manifest(0), manifest(0).report, LATER, replace=replace)
+        assert ledger.deliveries("shop") == [Recorded(manifest(0), manifest(0).report, NOW)]
+
+
+def test_another_manifest_for_the_same_delivery_is_refused_and_the_difference_named(ledger: Ledger) -> None:
+    record(ledger, 0)
+    with pytest.raises(PermanentError, match=r'2026-01-01T0000, revision 0, .*another spec_hash \(was "0123456789abcdef", is "other"\)'):
+        record(ledger, 0, spec_hash="other")
+    with pytest.raises(PermanentError, match="another report_path"):
+        ledger.record(manifest(0), "elsewhere.report", NOW)
+    assert ledger.deliveries("shop") == [Recorded(manifest(0), manifest(0).report, NOW)]
+
+
+def test_another_manifest_replaces_the_recorded_one_when_asked(ledger: Ledger) -> None:
+    record(ledger, 0, supersedes=("old",))
+    other = manifest(0, files=manifest(0).files[:1])
+    ledger.record(other, other.report, LATER, replace=True)
+    assert ledger.deliveries("shop") == [Recorded(other, other.report, LATER)]
+    assert ledger.superseded("shop") == set()
+
+
+def test_a_revision_takes_the_place_of_the_one_before(ledger: Ledger) -> None:
+    record(ledger, 0, 1)
+    old = tuple(file.path for file in manifest(0).files)
+    record(ledger, 0, revision=1, supersedes=old)
+    newest = ledger.delivery("shop", interval(0))
+    assert newest is not None
+    assert newest.manifest.revision == 1
+    assert [found.manifest.revision for found in ledger.deliveries("shop")] == [1, 0]
+    assert ledger.superseded("shop") == set(old)
+    assert ledger.superseded("other") == set()
+
+
+def test_a_file_is_superseded_even_if_its_own_delivery_is_recorded_later_or_never(ledger: Ledger) -> None:
+    record(ledger, 0, revision=1, supersedes=("lost", manifest(0).files[0].path))
+    record(ledger, 0)
+    assert ledger.superseded("shop") == {"lost", manifest(0).files[0].path}
+    newest = ledger.delivery("shop", interval(0))
+    assert newest is not None
+    assert newest.manifest.revision == 1
+
+
+def test_a_regeneration_is_no_delivery_but_supersedes(ledger: Ledger) -> None:
+    record(ledger, 0)
+    record(ledger, 5, kind="regeneration", supersedes=("x",))
+    assert ledger.delivered("shop") == {interval(0).start}
+    assert ledger.delivery("shop", interval(5)) is None
+    assert [found.manifest.kind for found in ledger.deliveries("shop")] == ["delivery"]
+    assert ledger.contiguous_until("shop", START, CADENCE) == interval(0).end
+    assert ledger.superseded("shop") == {"x"}
+
+
+def test_deliveries_are_listed_oldest_interval_first_and_since_when_asked(ledger: Ledger) -> None:
+    record(ledger, 3, 0, 2)
+    record(ledger, 1, flow="other")
+    assert [found.manifest.interval.start for found in ledger.deliveries("shop")] == [interval(n).start for n in (0, 2, 3)]
+    assert [found.manifest for found in ledger.deliveries("shop", since=interval(2).start)] == [manifest(2), manifest(3)]
+    assert [found.manifest for found in ledger.deliveries("shop", since=interval(2).end, limit=5)] == [manifest(3)]
+    assert [found.manifest for found in ledger.deliveries("shop", limit=1)] == [manifest(0)]
+    newest = ledger.last_delivery("shop")
+    assert newest is not None
+    assert newest.manifest == manifest(3)
+
+
+def test_deliveries_with_other_columns_each_keep_their_own(ledger: Ledger) -> None:
+    wider = (*manifest(0).schema_, *manifest(0).schema_)
+    record(ledger, 0)
+    record(ledger, 1, schema_=wider)
+    record(ledger, 2)
+    assert [len(found.manifest.schema_) for found in ledger.deliveries("shop")] == [2, 4, 2]
+
+
+def test_delivered_are_the_starts_of_intervals_that_end_later(ledger: Ledger) -> None:
+    record(ledger, 0, 2, 3)
+    record(ledger, 2, revision=1)
+    assert ledger.delivered("shop") == {interval(n).start for n in (0, 2, 3)}
+    assert ledger.delivered("shop", interval(2).end) == {interval(3).start}
+    assert ledger.delivered("other") == set()
+
+
+def test_many_flows_are_answered_at_once(ledger: Ledger) -> None:
+    record(ledger, 0, 1, 3, flow="gap")
+    record(ledger, 0, 1, 2, flow="whole")
+    flows = ("gap", "whole", "never")
+    until = ledger.contiguous_all(dict.fromkeys(flows, (START, CADENCE)))
+    assert until == {"gap": interval(1).end, "whole": interval(2).end, "never": None}
+    delivered = ledger.delivered_all({flow: until[flow] or START for flow in flows})
+    assert delivered == {"gap": {interval(3).start}, "whole": set(), "never": set()}
+    assert ledger.last_successes(flows) == {"gap": NOW, "whole": NOW}
+    assert ledger.contiguous_all({}) == ledger.delivered_all({}) == ledger.last_successes([]) == {}
+
+
+def test_more_flows_than_fit_into_one_query_are_answered_too(ledger: Ledger) -> None:
+    flows = [f"flow_{number}" for number in range(201)]
+    for flow in flows:
+        record(ledger, 2, flow=flow, files=(), partitions=())
+    assert ledger.delivered_all(dict.fromkeys(flows, START)) == {flow: {interval(2).start} for flow in flows}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 4), (4, 2, 1, 0), (1, 4, 0, 2), (2, 0, 4, 1)], ids=str)
+def test_contiguous_is_the_end_before_the_first_gap_whatever_the_order(ledger: Ledger, order: tuple[int, ...]) -> None:
+    for number in order:
+        record(ledger, number)
+        due_again = {span.start for span in due(START, CADENCE, interval(9).end, ledger.delivered("shop"))}
+        until = ledger.contiguous_until("shop", START, CADENCE)
+        assert (until or START) == min(due_again)
+    assert ledger.contiguous_until("shop", START, CADENCE) == interval(2).end
+    record(ledger, 3)
+    assert ledger.contiguous_until("shop", START, CADENCE) == interval(4).end
+
+
+def test_nothing_is_contiguous_while_the_first_interval_is_missing(ledger: Ledger) -> None:
+    assert ledger.contiguous_until("shop", START, CADENCE) is None
+    record(ledger, 1)
+    assert ledger.contiguous_until("shop", START, CADENCE) is None
+    assert ledger.contiguous_until("shop", START + timedelta(minutes=1), CADENCE) == interval(1).end
+
+
+def test_a_start_that_moved_is_measured_from_where_it_is_now(ledger: Ledger) -> None:
+    record(ledger, 0, 1, 4)
+    assert ledger.contiguous_until("shop", START - CADENCE, CADENCE) is None
+    assert ledger.contiguous_until("shop", interval(1).start, CADENCE) == interval(1).end
+    assert ledger.contiguous_until("shop", interval(1).end, CADENCE) is None
+    assert ledger.contiguous_until("shop", interval(4).start, CADENCE) == interval(4).end
+
+
+def test_an_interval_overlaps_what_was_delivered_at_another_cadence(ledger: Ledger) -> None:
+    record(ledger, 4)
+    hour = Interval(START + timedelta(hours=1), START + timedelta(hours=2))
+    assert ledger.overlaps("shop", hour)
+    assert ledger.overlaps("shop", Interval(hour.start + timedelta(minutes=5), hour.start + timedelta(minutes=10)))
+    assert not ledger.overlaps("shop", Interval(START, hour.start))
+    assert not ledger.overlaps("shop", interval(5))
+    assert not ledger.overlaps("other", hour)
+    record(ledger, 4, interval=IntervalSpan(start=hour.start, end=hour.end))
+    assert ledger.contiguous_until("shop", hour.start, CADENCE) == hour.end
+
+
+def test_failures_are_counted_until_the_interval_is_delivered(ledger: Ledger) -> None:
+    ledger.record_failure("shop", interval(1), "no route to host", False, NOW)
+    ledger.record_failure("shop", interval(1), "password refused", True, LATER)
+    ledger.record_failure("shop", interval(0), "disk full", False, NOW)
+    ledger.record_failure("other", interval(2), "disk full", False, NOW)
+    found = ledger.failures("shop")
+    assert [(f.interval, f.attempts, f.error, f.permanent, f.at) for f in found] == [
+        (interval(0), 1, "disk full", False, NOW),
+        (interval(1), 2, "password refused", True, LATER),
+    ]
+    assert [failure.flow for failure in ledger.failures()] == ["shop", "shop", "other"]
+    record(ledger, 1)
+    assert [failure.interval for failure in ledger.failures("shop")] == [interval(0)]
+    assert len(ledger.failures("other")) == 1
+
+
+def test_recording_again_forgets_a_failure_that_came_after_the_delivery(ledger: Ledger) -> None:
+    record(ledger, 0)
+    ledger.record_failure("shop", interval(0), "could not repair", False, LATER)
+    record(ledger, 0)
+    assert ledger.failures("shop") == []
+
+
+def test_an_error_may_quote_what_is_no_text(ledger: Ledger) -> None:
+    ledger.record_failure("shop", interval(0), "got \0 and \ud800", False, NOW)
+    assert ledger.failures("shop")[0].error == "got \\0 and \\ud800"
+
+
+def test_processes_that_record_at_once_lose_nothing(ledger: Ledger, ledger_url: str) -> None:
+    shares = [list(range(40)), list(range(59, -1, -2)), list(range(0, 60, 2))]
+    with ProcessPoolExecutor(3, get_context("spawn")) as processes:
+        list(processes.map(open_and_record, [ledger_url] * 3, shares, timeout=60))
+    assert [found.manifest for found in ledger.deliveries("shop")] == [manifest(number) for number in range(60)]
+    assert ledger.contiguous_until("shop", START, CADENCE) == interval(59).end
