@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +16,13 @@ from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import LocalDestination
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp
 from flow_assets.testing.destination_contract import LocalFiles, Make, RawNames, paths
+from tests.servers.process import files_below, small_disk
 
 NOBODY = 65534
 
 
 def local_folder(root: Path | str, project: Path = Path("/nowhere")) -> LocalFolder:
     return LocalFolder(LocalDestination(name="here", type="local", root=str(root)), project)
-
-
-def files_below(root: Path) -> set[str]:
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() or path.is_symlink()}
 
 
 class TestLocalFolder(DestinationContract, FillsUp):
@@ -86,19 +82,6 @@ def as_nobody() -> Iterator[None]:
     finally:
         if before == 0:
             os.seteuid(before)
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of 4 MiB."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a full disk: only root can mount a small one")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize(

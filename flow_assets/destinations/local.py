@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from flow_assets.destinations.copying import Content, copy, replacing
 from flow_assets.destinations.contract import Entry, Step
+from flow_assets.destinations.copying import Content, copy, replacing
 from flow_assets.destinations.paths import checked_path, checked_prefix, is_temporary, temporary_name
 from flow_assets.destinations.steps import check_by_use
 from flow_assets.errors import FlowError, PermanentError, RetryableError

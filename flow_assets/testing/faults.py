@@ -155,13 +155,17 @@ class CuttingProxy:
                     self.cuts += 1
                     self.drop()
                     return
-                sink.sendall(data)
+                sink.sendall(self._passing(data) if to_server else data)
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             with self._lock:
                 self._open.discard(end)
             end.close()
+
+    def _passing(self, data: bytes) -> bytes:
+        """What comes through to the server in place of ``data``; a proxy that damages it replaces this."""
+        return data
 
     def _may_pass(self, data: bytes, passed: int) -> bool:
         if self._before_stall is not None and passed > self._before_stall:
