@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from flow_assets.errors import FlowError, Problem, SpecError
-from flow_assets.spec.load import Specs, load_specs
-
-KINDS = ("source", "destination", "flow")
+from flow_assets.spec.load import load_specs
+from flow_assets.spec.model import KINDS, Kind
+from flow_assets.spec.specs import Specs
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Folders:
     ledger_url: str | None
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A point in time: ISO 8601; without a zone it is UTC."""
 
     name = "TIME"
@@ -42,8 +42,15 @@ class Moment(click.ParamType):
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--specs`` and ``--state``, before or after the command's name."""
     for option in (
-        click.option("--specs", type=click.Path(path_type=Path), envvar="FLOW_SPECS", help="Folder of the specs (FLOW_SPECS; default flow_specs)."),
-        click.option("--state", type=click.Path(path_type=Path), envvar="FLOW_STATE", help="Folder of the ledger and the spool (FLOW_STATE; default .flows)."),
+        click.option(
+            "--specs", type=click.Path(path_type=Path), envvar="FLOW_SPECS", help="Folder of the specs (FLOW_SPECS; default flow_specs)."
+        ),
+        click.option(
+            "--state",
+            type=click.Path(path_type=Path),
+            envvar="FLOW_STATE",
+            help="Folder of the ledger and the spool (FLOW_STATE; default .flows).",
+        ),
     ):
         command = option(command)
     return command
@@ -131,7 +138,14 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
             columns = open_source(source, specs.project).columns()
         except FlowError as error:
             file, line = specs.where("source", name)
-            yield Problem(file, line, "", f"the source cannot be read, so nothing was compared with its columns ({error})", "check again where it can", "warning")
+            yield Problem(
+                file,
+                line,
+                "",
+                f"the source cannot be read, so nothing was compared with its columns ({error})",
+                "check again where it can",
+                "warning",
+            )
             continue
         for flow in readers:
             yield from check_columns(flow.name, specs, columns)
@@ -189,7 +203,9 @@ def plan(folders: Folders, flow: str, at: datetime, as_json: bool) -> None:
 @click.option("--until", type=Moment(), help="... and ends at or before this one.")
 @click.option("--again", is_flag=True, help="With --at: deliver again what is delivered; as a new revision if its content differs.")
 @as_json
-def deliver(folders: Folders, flow: str, at: datetime | None, since: datetime | None, until: datetime | None, again: bool, as_json: bool) -> None:
+def deliver(
+    folders: Folders, flow: str, at: datetime | None, since: datetime | None, until: datetime | None, again: bool, as_json: bool
+) -> None:
     """Make and deliver one interval, or every missing one; by default everything due."""
     from flow_assets.console import delivered_line, print_json, progress_of
     from flow_assets.deliver import deliver as deliver_interval
@@ -198,7 +214,11 @@ def deliver(folders: Folders, flow: str, at: datetime | None, since: datetime | 
         raise click.UsageError("--at goes alone, --again goes with --at")
     now, done = datetime.now(UTC), []
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
-        wanted = opened.intervals_of(flow, _interval(line.flow, at)) if at else [i for i in opened.due(flow, now, since) if until is None or i.end <= until]
+        wanted = (
+            opened.intervals_of(flow, _interval(line.flow, at))
+            if at
+            else [i for i in opened.due(flow, now, since) if until is None or i.end <= until]
+        )
         if at and at > now:
             raise click.UsageError(f"the interval that ends at {at.isoformat()} has not ended yet")
         with progress_of(flow, len(wanted)) as begin:
@@ -234,9 +254,9 @@ def probe(folders: Folders, destination: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-@command
+@flows.command()
 @click.argument("kind", type=click.Choice(KINDS), required=False)
-def schema(folders: Folders, kind: str | None) -> None:
+def schema(kind: Kind | None) -> None:
     """JSON Schema of a kind of spec, for editors; of all kinds, by name, if none is given."""
     from flow_assets.console import print_json
     from flow_assets.spec.schema import json_schema

@@ -40,8 +40,9 @@ def delivered_line(flow: str, delivered: Delivered) -> str:
     """One delivery in one line."""
     manifest = delivered.manifest
     late = sum(partition.late_rows for partition in manifest.partitions)
+    span = f"{manifest.interval.start:%Y-%m-%d %H:%M}–{manifest.interval.end:%H:%M} UTC"
     return (
-        f"{flow} {manifest.interval.start:%Y-%m-%d %H:%M}–{manifest.interval.end:%H:%M} UTC: {delivered.outcome}, {manifest.rows.written:,} rows"
+        f"{flow} {span}: {delivered.outcome}, {manifest.rows.written:,} rows"
         f" ({late:,} late) in {len(manifest.files)} parts — {delivered.report_path}"
     )
 
@@ -49,6 +50,7 @@ def delivered_line(flow: str, delivered: Delivered) -> str:
 def print_plan(plan: DeliveryPlan) -> None:
     """A plan, as a person reads it."""
     tally = plan.tally
+    excluded = f"{tally.excluded_privacy:,} excluded by privacy, {tally.excluded_filter:,} by filter"
     print_table(
         ("", ""),
         [
@@ -57,7 +59,7 @@ def print_plan(plan: DeliveryPlan) -> None:
             ("cursor", f"{plan.cursor_from} (exclusive) to {plan.cursor_to} (inclusive)"),
             ("source", f"{plan.flow.source}, {len(plan.columns)} columns: {_shortened([column.name for column in plan.columns])}"),
             ("destination", f"{plan.flow.destination}, {plan.names.extension}"),
-            ("rows", f"{tally.read:,} read, {tally.written:,} to write, {tally.excluded_privacy:,} excluded by privacy, {tally.excluded_filter:,} by filter"),
+            ("rows", f"{tally.read:,} read, {tally.written:,} to write, {excluded}"),
             ("report", plan.report_path),
         ],
     )  # fmt: skip
@@ -71,7 +73,7 @@ def print_plan(plan: DeliveryPlan) -> None:
 
 @contextmanager
 def progress_of(flow: str, intervals: int) -> Iterator[Callable[[str], Show]]:
-    """Progress bars on standard error when a terminal watches it; nothing otherwise. Gives a function from an interval's label to its listener."""
+    """Progress bars on standard error when a terminal watches it. Gives a function from an interval's label to its listener."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: lambda _: None

@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What became of a delivery: made just now, some files put again, a report of an earlier attempt adopted, or all there already."""
+    """What became of a delivery: made just now, put again, adopted by the report of an earlier attempt, or all there already."""
 
     outcome: Outcome
     manifest: Manifest
@@ -87,7 +87,7 @@ def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progres
         return Delivered("already", recorded.manifest, recorded.report_path)
     if recorded is None and line.ledger.overlaps(line.flow.name, interval):
         raise PermanentError(
-            f"flow {line.flow.name}: a part of {interval.key} was delivered with another cadence — deliver what is due instead, which is the rest of it"
+            f"flow {line.flow.name}: a part of {interval.key} was delivered with another cadence — deliver what is due: the rest of it"
         )
     cursors = cursors_of(line, interval, recorded, decided_cursor)
     with _spool(line) as spool, open_reading(line, cursors, spool) as reading:
@@ -147,7 +147,9 @@ def _check_balance(plan: DeliveryPlan, manifest: Manifest) -> None:
     for file in manifest.files:
         written[file.partition] = written.get(file.partition, 0) + file.rows
     if not manifest.rows.balanced() or written != {partition.key: partition.rows for partition in plan.partitions}:
-        raise RetryableError(f"flow {plan.flow.name}: rows do not balance: planned {plan.tally}, wrote {written} — no report was put; it is tried again")
+        raise RetryableError(
+            f"flow {plan.flow.name}: rows do not balance: planned {plan.tally}, wrote {written} — no report was put; it is tried again"
+        )
 
 
 def _adopt(line: Line, interval: Interval, now: datetime) -> Delivered | None:
@@ -161,7 +163,11 @@ def _adopt(line: Line, interval: Interval, now: datetime) -> Delivered | None:
     with _spool(line) as spool:
         manifest = Manifest.from_json(_fetch(line.destination, manifest_path(newest), spool))
         listed = parse_report(_fetch(line.destination, newest, spool))
-    if manifest.flow != line.flow.name or (manifest.interval.start, manifest.interval.end) != (interval.start, interval.end) or listed != tuple(file.path for file in manifest.files):
+    if (
+        manifest.flow != line.flow.name
+        or (manifest.interval.start, manifest.interval.end) != (interval.start, interval.end)
+        or listed != tuple(file.path for file in manifest.files)
+    ):
         raise PermanentError(
             f"flow {line.flow.name}: {newest} at destination {line.flow.destination} does not fit its manifest — another flow may write "
             "there, or somebody changed it; move both files away, then deliver again"

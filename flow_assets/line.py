@@ -20,8 +20,8 @@ from flow_assets.plan.intervals import Interval
 from flow_assets.sources.contract import Scan, Source
 from flow_assets.spec.check import check_columns
 from flow_assets.spec.flow import Flow
-from flow_assets.spec.load import Specs
 from flow_assets.spec.model import spec_hash
+from flow_assets.spec.specs import Specs
 from flow_assets.stages.count import count
 from flow_assets.stages.engine import lock, open_engine
 
@@ -84,7 +84,7 @@ def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Ite
 
 
 def cursors_of(line: Line, interval: Interval, recorded: Recorded | None, cursor_at: CursorAt) -> tuple[Cursor, Cursor]:
-    """What an interval lies between: as recorded; else where the flow's neighbouring deliveries end and begin; else as decided for its boundaries.
+    """What an interval lies between: as recorded; else where the neighbouring deliveries end and begin; else as decided for its boundaries.
 
     The neighbours come first so that deliveries meet exactly even where the ledger was lost and a boundary decided anew.
     """

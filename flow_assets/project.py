@@ -14,7 +14,7 @@ from flow_assets.ledger.store import Ledger
 from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval, due, uncovered
 from flow_assets.sources.opening import open_source
-from flow_assets.spec.load import Specs
+from flow_assets.spec.specs import Specs
 
 BUSY_FILE_WAIT = timedelta(seconds=60)
 """How long to wait for a source's file that another process holds."""

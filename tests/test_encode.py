@@ -13,13 +13,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.encoding import at, encoded, flow
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-TEXTS = st.none() | st.text(max_size=20) | st.sampled_from(["", '"', "a;b", "a,b", "line\nend", "\r\n", "|", "\t", "\x00", "é😀", "NaN", " x "])
+from tests.encoding import at, encoded, flow
+
+TEXTS = (
+    st.none() | st.text(max_size=20) | st.sampled_from(["", '"', "a;b", "a,b", "line\nend", "\r\n", "|", "\t", "\x00", "é😀", "NaN", " x "])
+)
 FLOATS = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 TIMES = st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2250, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))
+
+STRUCT = pa.struct({"a": pa.string(), "b": pa.timestamp("us", "UTC")})
 
 
 @st.composite
@@ -37,7 +42,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
         "flag": column(st.none() | st.booleans(), pa.bool_()),
         "list": column(st.none() | st.lists(TEXTS, max_size=3), pa.list_(pa.string())),
         "reals": column(st.none() | st.lists(FLOATS, max_size=3), pa.list_(pa.float64())),
-        "struct": column(st.none() | st.fixed_dictionaries({"a": TEXTS, "b": TIMES}), pa.struct({"a": pa.string(), "b": pa.timestamp("us", "UTC")})),
+        "struct": column(st.none() | st.fixed_dictionaries({"a": TEXTS, "b": TIMES}), STRUCT),
     })  # fmt: skip
 
 
@@ -141,7 +146,9 @@ FORMATS = [{"type": "csv"}, {"type": "ndjson"}, {"type": "parquet"}, {"type": "c
 
 @pytest.mark.parametrize("format_", FORMATS, ids=str)
 @pytest.mark.parametrize("level", ["none", "hour", "quarter_hour"])
-def test_the_same_rows_give_the_same_bytes_however_they_are_batched_and_threaded(format_: dict[str, object], level: str, tmp_path: Path) -> None:
+def test_the_same_rows_give_the_same_bytes_however_they_are_batched_and_threaded(
+    format_: dict[str, object], level: str, tmp_path: Path
+) -> None:
     table = many(60_000)
     made = flow(format=format_, partition_by=level)
     outcomes = set()

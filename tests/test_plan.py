@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from tests.encoding import flow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from flow_assets.plan.intervals import Interval, due, floor, interval_ending, in
 from flow_assets.plan.names import Names, delivery_guid
 from flow_assets.plan.partitions import LENGTHS, partition_bounds, partition_key
 from flow_assets.spec.flow import PartitionBy
+from tests.encoding import flow
 
 MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC))
 CADENCES = st.sampled_from([timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30), timedelta(hours=1), timedelta(days=1)])
@@ -42,8 +42,13 @@ def test_what_is_due_is_every_ended_interval_that_is_not_delivered_oldest_first(
 
 def test_after_a_change_of_cadence_the_rest_of_an_interval_is_due() -> None:
     start, now = moment("2026-01-01T00:00"), moment("2026-01-01T03:00")
-    covered = [Interval(moment("2026-01-01T00:00"), moment("2026-01-01T00:45")), Interval(moment("2026-01-01T01:15"), moment("2026-01-01T01:30"))]
-    found = [(interval.start.strftime("%H:%M"), interval.end.strftime("%H:%M")) for interval in due(start, timedelta(hours=1), now, covered)]
+    covered = [
+        Interval(moment("2026-01-01T00:00"), moment("2026-01-01T00:45")),
+        Interval(moment("2026-01-01T01:15"), moment("2026-01-01T01:30")),
+    ]
+    found = [
+        (interval.start.strftime("%H:%M"), interval.end.strftime("%H:%M")) for interval in due(start, timedelta(hours=1), now, covered)
+    ]
     assert found == [("00:45", "01:00"), ("01:00", "01:15"), ("01:30", "02:00"), ("02:00", "03:00")]
 
 

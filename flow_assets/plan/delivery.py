@@ -16,7 +16,7 @@ from flow_assets.spec.flow import Flow
 
 @dataclass(frozen=True)
 class Counted:
-    """Rows of one partition, as counted in the source. ``earliest`` is their earliest event time, aware UTC; None if it cannot be told."""
+    """Rows of one partition, as counted in the source. ``earliest`` is their earliest event time, aware UTC; None if untold."""
 
     key: str
     rows: int
@@ -45,7 +45,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class PartitionPlan:
-    """What one partition receives. ``path`` is that of its first part; rows are late in a partition that had ended before the interval began.
+    """What one partition receives. ``path`` is its first part's; rows are late in a partition that had ended before the interval began.
 
     ``max_lateness_seconds`` is the time from the earliest late event to the interval's start; None where no row is late.
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -80,7 +81,7 @@ class ParquetWriter:
     def _begin(self) -> None:
         self._number += 1
         self._part = PartFile(self._spool, self._partition, self._number)
-        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd", store_schema=False)
+        self._writer = pq.ParquetWriter(cast("IO[bytes]", self._part), self._schema, compression="zstd", store_schema=False)
 
     def _close(self) -> Part:
         assert self._part is not None

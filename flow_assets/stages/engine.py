@@ -50,7 +50,9 @@ def engine_errors(doing: str) -> Iterator[None]:
     except FlowError:
         raise
     except (duckdb.IOException, duckdb.HTTPException, duckdb.OutOfMemoryException) as error:
-        raise RetryableError(f"{doing}: {_first_line(error)} — it is tried again; if it stays, check the source's storage and the spool's disk") from error
+        raise RetryableError(
+            f"{doing}: {_first_line(error)} — it is tried again; if it stays, check the source's storage and the spool's disk"
+        ) from error
     except duckdb.Error as error:
         raise PermanentError(f"{doing}: {_first_line(error)} — correct the flow or the source's data") from error
 

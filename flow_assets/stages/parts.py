@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Part:
-    """A finished file in the spool. ``number`` counts a partition's parts from 1; ``bytes`` and ``sha256`` (hex) are of the file as delivered."""
+    """A finished file in the spool. ``number`` counts a partition's parts from 1; ``bytes`` and ``sha256`` (hex) as delivered."""
 
     partition: str
     number: int

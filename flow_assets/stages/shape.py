@@ -60,13 +60,12 @@ def columns_deciding(flow: Flow, source: SourceColumns, available: Sequence[Colu
 
 
 def tally_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str) -> str:
-    """SQL that counts every row by its fate (``privacy``, ``filter``, ``written``) and bucket, with the earliest event in microseconds since 1970."""
+    """SQL that counts rows by fate (``privacy``, ``filter``, ``written``) and bucket, with the earliest event in µs since 1970."""
     privacy, kept = _privacy(flow, source), _filter(flow, source)
     fate = f"CASE WHEN ({privacy}) IS NOT TRUE THEN 'privacy' WHEN ({kept}) IS NOT TRUE THEN 'filter' ELSE 'written' END"
-    return (
-        f"SELECT fate, {BUCKET}, count(*), min(moment) FROM (SELECT {fate} AS fate, {bucket_expression(flow.partition_by, event_time)} AS {BUCKET},"
-        f" epoch_us({event_moment(event_time)}) AS moment FROM {relation}) GROUP BY ALL ORDER BY ALL"
-    )
+    bucket, moment = bucket_expression(flow.partition_by, event_time), f"epoch_us({event_moment(event_time)})"
+    rows = f"SELECT {fate} AS fate, {bucket} AS {BUCKET}, {moment} AS moment FROM {relation}"
+    return f"SELECT fate, {BUCKET}, count(*), min(moment) FROM ({rows}) GROUP BY ALL ORDER BY ALL"
 
 
 def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, expressions: Sequence[str], by_bucket: bool) -> str:

@@ -4,6 +4,7 @@ The plan knows how many rows each partition has, so a writer is closed, and its 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -54,9 +55,9 @@ def _by_bucket(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         return
     if (np.diff(buckets) < 0).any():
         order = np.argsort(buckets, kind="stable")
-        batch, buckets = batch.take(pa.array(order)), buckets[order]
+        batch, buckets = batch.take(order), buckets[order]
     starts = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         yield int(buckets[start]), batch.slice(start, end - start)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -97,9 +98,10 @@ def _gzip(data: bytes) -> bytes:
     return bytes(igzip.compress(data, _GZIP_LEVEL, mtime=0))
 
 
-def _line_ends(lines: pa.Array) -> "tuple[np.ndarray, memoryview]":
+def _line_ends(lines: "pa.Array[Any]") -> "tuple[np.ndarray[Any, Any], memoryview]":
     """Where each line begins and ends in the array's text, without copying a byte."""
     _, offsets, text = lines.buffers()
+    assert offsets is not None
     width = np.int64 if pa.types.is_large_string(lines.type) else np.int32
-    ends = np.frombuffer(offsets, dtype=width)[lines.offset : lines.offset + len(lines) + 1]
-    return ends, memoryview(text)
+    ends = np.frombuffer(memoryview(offsets), dtype=width)[lines.offset : lines.offset + len(lines) + 1]
+    return ends, memoryview(text) if text is not None else memoryview(b"")

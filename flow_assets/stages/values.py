@@ -5,7 +5,10 @@ are ``NaN``, ``Infinity``, ``-Infinity``, in JSON as strings (the ProtoJSON rule
 and maps are JSON. Every expression is null where the value is null.
 """
 
+from typing import cast
+
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from flow_assets.plan.columns import Column
 
@@ -58,7 +61,7 @@ def is_text(column: Column) -> bool:
     return duckdb.sqltype(column.type).id not in _PLAIN_NUMBERS | _FLOATS | _TIMES | {"date", "time", "uuid"}
 
 
-def _text(value: str, kind: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
+def _text(value: str, kind: DuckDBPyType, depth: int) -> str:
     match kind.id:
         case time if time in _TIMES:
             return f"strftime({_as_timestamp(value, time)}, '{_TIME_FORMAT}')"
@@ -73,7 +76,7 @@ def _text(value: str, kind: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
     return f"{value}::VARCHAR"
 
 
-def _json(value: str, kind: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
+def _json(value: str, kind: DuckDBPyType, depth: int) -> str:
     if _json_knows(kind):
         return f"to_json({value})::VARCHAR"
     match kind.id:
@@ -82,7 +85,7 @@ def _json(value: str, kind: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
         case number if number in _FLOATS:
             return f"CASE WHEN isfinite({value}) THEN {value}::VARCHAR ELSE '\"' || {_not_finite(value)} || '\"' END"
         case "list" | "array":
-            return _json_list(value, kind.children[0][1], depth)
+            return _json_list(value, _children(kind)[0][1], depth)
         case "struct":
             return _json_struct(value, kind, depth)
         case "map":
@@ -92,34 +95,47 @@ def _json(value: str, kind: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
     return f"to_json({_text(value, kind, depth)})::VARCHAR"
 
 
-def _json_knows(kind: duckdb.sqltypes.DuckDBPyType) -> bool:
+def _json_knows(kind: DuckDBPyType) -> bool:
     """Whether the engine's own ``to_json`` writes every value of this type as we do."""
     match kind.id:
         case "varchar":
             return str(kind) == "VARCHAR"
         case "list" | "array":
-            return _json_knows(kind.children[0][1])
+            return _json_knows(_children(kind)[0][1])
         case "struct":
-            return all(_json_knows(child) for _, child in kind.children)
-    return kind.id in {"date", "uuid", "tinyint", "smallint", "integer", "bigint", "boolean", "utinyint", "usmallint", "uinteger", "ubigint", "union"}
+            return all(_json_knows(child) for _, child in _children(kind))
+    return kind.id in {
+        "date",
+        "uuid",
+        "tinyint",
+        "smallint",
+        "integer",
+        "bigint",
+        "boolean",
+        "utinyint",
+        "usmallint",
+        "uinteger",
+        "ubigint",
+        "union",
+    }
 
 
-def _json_list(value: str, child: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
+def _json_list(value: str, child: DuckDBPyType, depth: int) -> str:
     item = f"_item{depth}"
     items = f"list_transform({value}, lambda {item}: coalesce({_json(item, child, depth + 1)}, 'null'))"
     return f"'[' || array_to_string({items}, ',') || ']'"
 
 
-def _json_struct(value: str, kind: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
+def _json_struct(value: str, kind: DuckDBPyType, depth: int) -> str:
     fields = []
-    for name, child in kind.children:
+    for name, child in _children(kind):
         field = _json(f"struct_extract({value}, {literal(name)})", child, depth)
         fields.append(f"to_json({literal(name)})::VARCHAR || ':' || coalesce({field}, 'null')")
     return f"CASE WHEN {value} IS NOT NULL THEN '{{' || concat_ws(',', {', '.join(fields)}) || '}}' END"
 
 
-def _json_map(value: str, kind: duckdb.sqltypes.DuckDBPyType, depth: int) -> str:
-    (_, key), (_, child) = kind.children
+def _json_map(value: str, kind: DuckDBPyType, depth: int) -> str:
+    (_, key), (_, child) = _children(kind)
     entry = f"_entry{depth}"
     key_text = f"to_json({_text(f'{entry}.key', key, depth + 1)}::VARCHAR)::VARCHAR"
     value_json = f"coalesce({_json(f'{entry}.value', child, depth + 1)}, 'null')"
@@ -135,3 +151,7 @@ def _as_timestamp(value: str, kind: str) -> str:
 
 def _not_finite(value: str) -> str:
     return f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' WHEN {value} < 0 THEN '-Infinity' END"
+
+
+def _children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
+    return cast("list[tuple[str, DuckDBPyType]]", kind.children)

@@ -1,0 +1,278 @@
+"""A delivery counts once, whatever happens on the way."""
+
+import csv
+import gzip
+import io
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flow_assets.testing.memory_source import MemorySource
+
+from flow_assets.deliver import deliver, plan_interval
+from flow_assets.errors import BusyError, PermanentError, RetryableError, SpecError
+from flow_assets.ledger.manifest import Manifest
+from flow_assets.ledger.report import parse_report
+from flow_assets.ledger.store import Ledger
+from flow_assets.line import Line
+from flow_assets.testing.memory import MemoryDestination
+from tests.lines import FLOW, NOW, QUARTER, START, events, line, quarter
+
+
+@pytest.fixture
+def source() -> MemorySource:
+    """Three loads, one a quarter: the second brings a late row, the third none."""
+    source = MemorySource("events")
+    source.append(events((1, 1), (2, 2), (3, 14)), START + timedelta(minutes=14))
+    source.append(events((4, 16), (5, 3), (6, 20)), START + timedelta(minutes=29))
+    return source
+
+
+@pytest.fixture
+def destination() -> MemoryDestination:
+    return MemoryDestination()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def feed(tmp_path: Path, source: MemorySource, destination: MemoryDestination, ledger: Ledger) -> Line:
+    return line(tmp_path, source, destination, ledger)
+
+
+def counted_rows(destination: MemoryDestination) -> list[int]:
+    """The numbers of all rows in parts that a report lists, superseded ones left out, read with independent code."""
+    reports = [path for path in destination.files if path.endswith(".report")]
+    manifests = [Manifest.from_json(destination.files[path.removesuffix(".report") + ".manifest.json"]) for path in reports]
+    superseded = {path for manifest in manifests for path in manifest.supersedes}
+    found = []
+    for report in reports:
+        for path in set(parse_report(destination.files[report])) - superseded:
+            text = gzip.decompress(destination.files[path]).decode()
+            found += [int(row["n"]) for row in csv.DictReader(io.StringIO(text))]
+    return sorted(found)
+
+
+def test_parts_come_first_then_the_manifest_then_the_report_and_the_ledger_knows(feed: Line, destination: MemoryDestination) -> None:
+    delivered = deliver(feed, quarter(1), now=NOW)
+    puts = [call.removeprefix("put ") for call in destination.calls if call.startswith("put ")]
+    assert delivered.outcome == "delivered"
+    assert [path.rsplit(".", 1)[-1] for path in puts] == ["gz", "gz", "json", "report"]
+    assert parse_report(destination.files[puts[-1]]) == tuple(sorted(puts[:2]))
+    assert "date=2026-01-01/hour=10/min=00-15" in sorted(puts[:2])[0], "the late row lies where it belongs"
+    recorded = feed.ledger.delivery("feed", quarter(1))
+    assert recorded is not None
+    assert recorded.manifest == delivered.manifest == Manifest.from_json(destination.files[puts[-2]])
+    assert [(p.key, p.rows, p.late_rows, p.max_lateness_seconds) for p in delivered.manifest.partitions] == [
+        ("2026-01-01T1000", 1, 1, 720.0),
+        ("2026-01-01T1015", 2, 0, None),
+    ]
+
+
+def test_every_row_is_delivered_once_in_whatever_order_intervals_are_made(feed: Line, destination: MemoryDestination) -> None:
+    for number in (2, 0, 3, 1):
+        deliver(feed, quarter(number), now=NOW)
+    assert counted_rows(destination) == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_empty_interval_has_a_report_without_parts(feed: Line, destination: MemoryDestination) -> None:
+    delivered = deliver(feed, quarter(2), now=NOW)
+    assert destination.files[delivered.report_path] == b""
+    assert delivered.manifest.rows.read == 0
+    assert set(destination.files) == {"out/feed/20260101T104500Z_delivery.report", "out/feed/20260101T104500Z_delivery.manifest.json"}
+
+
+def test_what_was_planned_is_what_is_delivered(feed: Line, destination: MemoryDestination) -> None:
+    plan = plan_interval(feed, quarter(1))
+    assert destination.files == {}
+    assert feed.ledger.cursor("events", START) is None, "planning decides nothing"
+    said = plan.to_json()
+    manifest = deliver(feed, quarter(1), now=NOW).manifest.as_mapping()
+    for key in (
+        "flow",
+        "kind",
+        "source",
+        "destination",
+        "interval",
+        "revision",
+        "cursor",
+        "spec_hash",
+        "format",
+        "schema",
+        "rows",
+        "supersedes",
+        "report",
+    ):
+        assert said[key] == manifest[key], key
+    assert [{**p, "path": None} for p in said["partitions"]] == [{**p, "path": None} for p in manifest["partitions"]]  # type: ignore[attr-defined]
+    assert [p["path"] for p in said["partitions"]] == [file["path"] for file in manifest["files"]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["refused", "answer lost"])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_put_that_fails_leaves_no_report_and_the_next_attempt_completes_the_same_delivery(
+    feed: Line, destination: MemoryDestination, at: int, lost: bool
+) -> None:
+    destination.fail("put", RetryableError("cut"), at=at, after=lost)
+    with pytest.raises(RetryableError):
+        deliver(feed, quarter(1), now=NOW)
+    report_there = any(path.endswith(".report") for path in destination.files)
+    assert report_there == (at == 4 and lost)
+    assert [failure.error for failure in feed.ledger.failures("feed")] == ["cut"]
+    before = dict(destination.files)
+    again = deliver(feed, quarter(1), now=NOW)
+    assert again.outcome == ("adopted" if report_there else "delivered")
+    assert before.items() <= destination.files.items(), "the same names hold the same bytes"
+    assert len(destination.files) == 4
+    assert counted_rows(destination) == [4, 5, 6]
+    assert feed.ledger.failures("feed") == []
+
+
+def test_a_crash_between_report_and_ledger_is_made_up_for_by_adopting_the_report(
+    feed: Line, destination: MemoryDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            deliver(feed, quarter(0), now=NOW)
+    puts = len([call for call in destination.calls if call.startswith("put")])
+    assert deliver(feed, quarter(0), now=NOW).outcome == "adopted"
+    assert len([call for call in destination.calls if call.startswith("put")]) == puts
+    assert deliver(feed, quarter(0), now=NOW).outcome == "already"
+
+
+def test_a_lost_ledger_is_made_up_for_by_the_reports_and_goes_on_from_there(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    for number in (0, 1):
+        deliver(feed, quarter(number), now=NOW)
+    source.append(events((7, 31)), START + timedelta(minutes=33))
+    with Ledger(f"sqlite:///{tmp_path / 'other.db'}") as empty:
+        fresh = line(tmp_path, source, destination, empty)
+        assert [deliver(fresh, quarter(number), now=NOW).outcome for number in (0, 1, 2)] == ["adopted", "adopted", "delivered"]
+    assert counted_rows(destination) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_what_is_there_is_left_alone_and_what_is_missing_is_put_again(feed: Line, destination: MemoryDestination) -> None:
+    first = deliver(feed, quarter(0), now=NOW)
+    assert deliver(feed, quarter(0), now=NOW).outcome == "already"
+    files = dict(destination.files)
+    del destination.files[first.manifest.files[0].path]
+    assert deliver(feed, quarter(0), now=NOW).outcome == "repaired"
+    assert destination.files == files
+
+
+def test_again_with_the_same_content_keeps_the_revision(feed: Line, destination: MemoryDestination) -> None:
+    deliver(feed, quarter(0), now=NOW)
+    files = dict(destination.files)
+    again = deliver(feed, quarter(0), now=NOW, again=True)
+    assert (again.outcome, again.manifest.revision, destination.files) == ("repaired", 0, files)
+
+
+def test_again_with_another_spec_is_a_new_revision_that_supersedes_the_old_one(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    first = deliver(feed, quarter(0), now=NOW)
+    changed = line(tmp_path, source, destination, feed.ledger, FLOW + "    where: n <> 2\n")
+    assert deliver(changed, quarter(0), now=NOW).outcome == "already"
+    again = deliver(changed, quarter(0), now=NOW, again=True)
+    assert (again.outcome, again.manifest.revision) == ("delivered", 1)
+    assert again.report_path == "out/feed/20260101T101500Z_delivery_r1.report"
+    assert set(again.manifest.supersedes) == {file.path for file in first.manifest.files}
+    assert not {file.path for file in again.manifest.files} & set(again.manifest.supersedes)
+    assert counted_rows(destination) == [1, 3]
+
+
+def test_a_change_of_description_changes_no_revision(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    deliver(feed, quarter(0), now=NOW)
+    renamed = line(tmp_path, source, destination, feed.ledger, FLOW + "    description: other words\n    freshness: {fail_after: 1h}\n")
+    assert deliver(renamed, quarter(0), now=NOW, again=True).manifest.revision == 0
+
+
+def test_two_at_once_deliver_once_and_the_other_one_says_so(feed: Line, source: MemorySource, tmp_path: Path) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(MemoryDestination):
+        def put(self, file: Path, path: str):  # type: ignore[no-untyped-def]
+            entered.set()
+            go_on.wait(20)
+            return super().put(file, path)
+
+    slow = Slow()
+    first = line(tmp_path, source, slow, feed.ledger)
+    outcomes: list[str] = []
+    running = threading.Thread(target=lambda: outcomes.append(deliver(first, quarter(0), now=NOW).outcome))
+    running.start()
+    assert entered.wait(20)
+    with pytest.raises(BusyError, match="feed"):
+        deliver(feed, quarter(0), now=NOW)
+    go_on.set()
+    running.join()
+    assert outcomes == ["delivered"]
+    assert feed.ledger.failures("feed") == [], "being busy is no failure"
+
+
+def test_a_flow_that_does_not_fit_its_source_is_refused_before_anything_is_sent(
+    source: MemorySource, destination: MemoryDestination, ledger: Ledger, tmp_path: Path
+) -> None:
+    wrong = line(tmp_path, source, destination, ledger, FLOW + "    properties: {include: [n, nothing]}\n    where: nobody = 1\n")
+    with pytest.raises(SpecError) as caught:
+        deliver(wrong, quarter(0), now=NOW)
+    assert len(caught.value.problems) == 2
+    assert destination.calls == [] or all(call.startswith("stat") for call in destination.calls)
+    assert [failure.permanent for failure in ledger.failures("feed")] == [True]
+
+
+def test_rows_that_do_not_balance_are_never_reported(feed: Line, destination: MemoryDestination, monkeypatch: pytest.MonkeyPatch) -> None:
+    import flow_assets.deliver as module
+
+    monkeypatch.setattr(module, "_put_parts", lambda *_: ())
+    with pytest.raises(RetryableError, match="balance"):
+        deliver(feed, quarter(0), now=NOW)
+    assert not any(path.endswith((".report", ".json")) for path in destination.files)
+
+
+def test_another_flow_s_report_under_our_name_is_not_adopted(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    deliver(feed, quarter(0), now=NOW)
+    path = "out/feed/20260101T101500Z_delivery.report"
+    destination.files[path] = b"out/feed/data/else.csv.gz\n"
+    with Ledger(f"sqlite:///{tmp_path / 'other.db'}") as empty, pytest.raises(PermanentError, match="does not fit"):
+        deliver(line(tmp_path, source, destination, empty), quarter(0), now=NOW)
+
+
+def test_after_a_change_of_cadence_nothing_is_lost_or_doubled(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    from flow_assets.plan.intervals import due
+
+    source.append(events((7, 31), (8, 5)), START + timedelta(minutes=50))
+    deliver(feed, quarter(0), now=NOW)
+    hourly = line(tmp_path, source, destination, feed.ledger, FLOW.replace("15m", "60m"))
+    wanted = list(due(START, timedelta(hours=1), START + timedelta(hours=2), feed.ledger.covered("feed")))
+    assert [interval.end - interval.start for interval in wanted] == [3 * QUARTER, timedelta(hours=1)]
+    for interval in wanted:
+        deliver(hourly, interval, now=NOW)
+    assert counted_rows(destination) == [1, 2, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(PermanentError, match="cadence"):
+        deliver(hourly, type(wanted[0])(START, START + timedelta(hours=1)), now=NOW)
+
+
+def test_columns_added_upstream_come_last_from_the_next_delivery_on(
+    feed: Line, source: MemorySource, destination: MemoryDestination
+) -> None:
+    import pyarrow as pa
+
+    deliver(feed, quarter(0), now=NOW)
+    source.append(events((9, 40), extra=pa.array(["new"])), START + timedelta(minutes=44))
+    assert [column.name for column in deliver(feed, quarter(0), now=NOW).manifest.schema_] == ["n", "t", "site", "consent"]
+    assert [column.name for column in deliver(feed, quarter(2), now=NOW).manifest.schema_] == ["n", "t", "site", "consent", "extra"]
