@@ -49,9 +49,9 @@ def _stamp(folder: Path, version: int, moment: datetime) -> None:
     """Move a commit to a moment."""
     entry = folder / "_delta_log" / f"{version:020d}.json"
     milliseconds = int(moment.timestamp() * 1000)
-    actions = [_moved(json.loads(line), milliseconds) for line in entry.read_text().splitlines()]
+    actions = [_moved(json.loads(line), milliseconds) for line in entry.read_bytes().splitlines()]
     rewritten = folder.parent / f".{folder.name}.commit"
-    rewritten.write_text("".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions))
+    rewritten.write_text("".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions), encoding="utf-8")
     os.utime(rewritten, (moment.timestamp(), moment.timestamp()))
     rewritten.replace(entry)
 

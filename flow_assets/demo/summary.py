@@ -1,0 +1,164 @@
+"""What happened, in a form that a person can check? Per flow: what was read, written and left out, and whether a recount agrees."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from flow_assets.demo.project import BUCKET, SFTP_USER, Demo
+from flow_assets.demo.recount import Recount, recount
+from flow_assets.ledger.manifest import Manifest
+from flow_assets.plan.intervals import Interval
+from flow_assets.project import Project
+from flow_assets.spec.destination import Destination, LocalDestination, S3Destination, SftpDestination
+from flow_assets.spec.flow import Flow
+
+_READERS = {"csv": "read_csv", "ndjson": "read_json", "parquet": "read_parquet"}
+
+
+@dataclass(frozen=True)
+class FlowSummary:
+    """What one flow delivered."""
+
+    flow: Flow
+    destination: str
+    intervals: int
+    empty: int
+    parts: int
+    read: int
+    written: int
+    excluded_privacy: int
+    excluded_filter: int
+    late: int
+    recount: Recount
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        counted = self.recount
+        if counted.right:
+            return f"right: {counted.found:,} rows, each there once"
+        return f"WRONG: {counted.missing:,} rows missing, {counted.surplus:,} too many"
+
+
+def summarize(project: Project, demo: Demo) -> list[FlowSummary]:
+    """Every flow that has delivered something, by name."""
+    return [_summary(project, demo, flow) for name, flow in sorted(project.specs.flows.items()) if project.ledger.last_delivery(name)]
+
+
+def _summary(project: Project, demo: Demo, flow: Flow) -> FlowSummary:
+    manifests = [recorded.manifest for recorded in project.ledger.deliveries(flow.name)]
+    destination = project.specs.destinations[flow.destination]
+    return FlowSummary(
+        flow,
+        f"{flow.destination} ({destination.type})",
+        intervals=len(manifests),
+        empty=sum(not manifest.files for manifest in manifests),
+        parts=sum(len(manifest.files) for manifest in manifests),
+        read=sum(manifest.rows.read for manifest in manifests),
+        written=sum(manifest.rows.written for manifest in manifests),
+        excluded_privacy=sum(manifest.rows.excluded_privacy for manifest in manifests),
+        excluded_filter=sum(manifest.rows.excluded_filter for manifest in manifests),
+        late=sum(partition.late_rows for manifest in manifests for partition in manifest.partitions),
+        recount=recount(flow, project.specs.sources[flow.source].columns, demo.table, root_of(destination, demo), _versions(manifests)),
+    )
+
+
+def _versions(manifests: Sequence[Manifest]) -> tuple[int, int]:
+    first, last = manifests[0].cursor.from_, manifests[-1].cursor.to
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    return first, last
+
+
+def root_of(destination: Destination, demo: Demo) -> Path:
+    """The folder of the demo that holds what a destination does.
+
+    Raises:
+        ValueError: the demo has no server of that type.
+    """
+    match destination:
+        case LocalDestination(root=root):
+            return demo.folder / root
+        case S3Destination(prefix=prefix):
+            return demo.folder / "s3" / BUCKET / prefix
+        case SftpDestination(root=root):
+            return demo.folder / "sftp" / root.lstrip("/")
+        case _:
+            raise ValueError(f"the demo has no {destination.type} server")
+
+
+def print_summary(console: Console, summaries: Sequence[FlowSummary], project: Project, demo: Demo) -> None:
+    """A table when a terminal watches, else plain lines; then how to look at the files."""
+    console.print()
+    if console.is_terminal:
+        console.print(_table(summaries))
+    else:
+        console.out("\n".join(_line(summary) for summary in summaries), highlight=False)
+    console.print()
+    console.out("\n".join(_how_to_open(summaries, project, demo)), highlight=False)
+
+
+_COLUMNS = (
+    "flow",
+    "every",
+    "to",
+    "intervals",
+    "parts",
+    "rows read",
+    "written",
+    "no consent",
+    "filtered",
+    "late",
+    "not due yet",
+    "read back",
+)
+
+
+def _table(summaries: Sequence[FlowSummary]) -> Table:
+    table = Table(title="What was delivered", title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column in ("flow", "to", "read back") else "right", overflow="fold")
+    for summary in summaries:
+        table.add_row(*_cells(summary), style=None if summary.recount.right else "bold red")
+    return table
+
+
+def _line(summary: FlowSummary) -> str:
+    cells = dict(zip(_COLUMNS, _cells(summary), strict=True))
+    counted = ", ".join(f"{cells[name]} {name}" for name in _COLUMNS[3:-1])
+    return f"{cells['flow']}: every {cells['every']} to {cells['to']}: {counted}; read back: {cells['read back']}"
+
+
+def _cells(summary: FlowSummary) -> tuple[str, ...]:
+    intervals = f"{summary.intervals} ({summary.empty} empty)" if summary.empty else str(summary.intervals)
+    numbers = (
+        summary.parts,
+        summary.read,
+        summary.written,
+        summary.excluded_privacy,
+        summary.excluded_filter,
+        summary.late,
+        summary.recount.waiting,
+    )
+    return (summary.flow.name, summary.flow.every, summary.destination, intervals, *(f"{number:,}" for number in numbers), summary.verdict)
+
+
+def _how_to_open(summaries: Sequence[FlowSummary], project: Project, demo: Demo) -> Iterator[str]:
+    yield "Late: the row's event-time partition had ended before its interval began. Read back: by code that delivers nothing."
+    yield "To look at the files (the S3 API's are copied to the demo's folder):"
+    for summary in summaries:
+        destination = project.specs.destinations[summary.flow.destination]
+        folder = root_of(destination, demo) / summary.flow.folder
+        pattern = f"{summary.flow.name}_*_data_*" if isinstance(destination, SftpDestination) else f"{summary.flow.name}/data/**/data_*"
+        query = f"SELECT count(*) FROM {_READERS[summary.flow.format.type]}('{folder}/{pattern}')"
+        yield f'  {summary.flow.name}: python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"'
+    yield f"To have the servers back, until Ctrl-C: python -m flow_assets.demo.servers {demo.folder}"
+    yield f"  then, with the password from {demo.folder / 'env'}: sftp -P {demo.ports().sftp} {SFTP_USER}@127.0.0.1"
+
+
+def describe(interval: Interval) -> str:
+    """An interval as a person reads it, in UTC."""
+    return f"{interval.start:%H:%M}–{interval.end:%H:%M}"
