@@ -1,37 +1,68 @@
 """Flows: what is extracted, how it is encoded, when, and where it goes."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
+from flow_assets.spec import forms
 from flow_assets.spec.durations import Duration
-from flow_assets.spec.model import Name, Strict
+from flow_assets.spec.model import LONGEST_WHERE, Flag, Folder, Line, Name, Strict
 
 Every = Literal["5m", "15m", "30m", "60m", "1d"]
 PartitionBy = Literal["none", "date", "hour", "half_hour", "quarter_hour"]
+
+_CADENCES: dict[Every, timedelta] = {
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "30m": timedelta(minutes=30),
+    "60m": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}
+_HISTORY = timedelta(days=31)
+_SHORTEST_FRESHNESS = timedelta(minutes=1)
+
+PropertyNames = Annotated[tuple[Line, ...], Field(min_length=1), AfterValidator(forms.without_duplicates)]
 
 
 class Include(Strict):
     """These properties and no others."""
 
-    include: tuple[str, ...] = Field(min_length=1, description="Properties to deliver.")
+    include: PropertyNames = Field(
+        description="Deliver these properties and no others. Either this or `exclude`.", examples=[["event_id", "page_url"]]
+    )
 
 
 class Exclude(Strict):
     """All existing and future properties but these."""
 
-    exclude: tuple[str, ...] = Field(min_length=1, description="Properties to leave out.")
+    exclude: PropertyNames = Field(
+        description="Deliver all existing and future properties but these. Either this or `include`.", examples=[["ip_address"]]
+    )
 
 
 class _Format(Strict):
-    max_file_bytes: int | None = Field(default=None, ge=1024, description="A part that would grow larger is followed by a further one. Bytes as delivered, compressed.")
+    max_file_bytes: Annotated[int, Field(strict=True, ge=1024)] | None = Field(
+        default=None,
+        description="A part that would grow larger is followed by a further one. Bytes as delivered, compressed.",
+        examples=[104857600],
+    )
 
 
 class CsvFormat(_Format):
     """UTF-8 with a header line, quoted as in RFC 4180, lines end with a line feed."""
 
-    type: Literal["csv"]
+    type: Literal["csv"] = Field(description="UTF-8 with a header line, quoted as in RFC 4180.")
     delimiter: Literal[",", ";", "|", "\t"] = Field(default=",", description="Between fields.")
     compression: Literal["gzip", "none"] = Field(default="gzip", description="Of each part.")
 
@@ -39,14 +70,14 @@ class CsvFormat(_Format):
 class NdjsonFormat(_Format):
     """One JSON object a line; null properties are absent."""
 
-    type: Literal["ndjson"]
+    type: Literal["ndjson"] = Field(description="One JSON object a line; null properties are absent.")
     compression: Literal["gzip", "none"] = Field(default="gzip", description="Of each part.")
 
 
 class ParquetFormat(_Format):
     """Typed columns."""
 
-    type: Literal["parquet"]
+    type: Literal["parquet"] = Field(description="Typed columns.")
     compression: Literal["zstd"] = Field(default="zstd", description="Of the column chunks.")
 
 
@@ -59,35 +90,130 @@ class Freshness(Strict):
     warn_after: Duration | None = Field(default=None, description="Warn when nothing was delivered for this long.", examples=["30m"])
     fail_after: Duration = Field(description="Fail when nothing was delivered for this long.", examples=["60m"])
 
+    @field_validator("warn_after", "fail_after")
+    @classmethod
+    def _a_minute_at_least(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < _SHORTEST_FRESHNESS:
+            raise ValueError("is shorter than a minute — write 1m or more")
+        return value
+
+    @field_validator("fail_after")
+    @classmethod
+    def _after_the_warning(cls, value: timedelta, info: ValidationInfo) -> timedelta:
+        warn_after = info.data.get("warn_after")
+        if warn_after is not None and warn_after >= value:
+            raise ValueError("is not longer than `warn_after` — warn first, fail later")
+        return value
+
+
+def _which_properties(value: Any) -> str | None:
+    if value == "all":
+        return "all"
+    keys = value.keys() if isinstance(value, dict) else type(value).model_fields if isinstance(value, Include | Exclude) else ()
+    named = [key for key in ("include", "exclude") if key in keys]
+    return f"{{{named[0]}}}" if len(named) == 1 else None
+
+
+Properties = Annotated[
+    Annotated[Literal["all"], Tag("all")] | Annotated[Include, Tag("{include}")] | Annotated[Exclude, Tag("{exclude}")],
+    Discriminator(
+        _which_properties,
+        custom_error_type="form",
+        custom_error_message="is none of the three forms — write `all`, `{include: [...]}` or `{exclude: [...]}`",
+    ),
+]
+
+
+def _site_id(value: Any) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ValueError("is not a site id — write a whole number, or text in quotes")
+    return forms.one_line(value) if isinstance(value, str) else value
+
+
+SiteId = Annotated[str | int, PlainValidator(_site_id), WithJsonSchema({"type": ["string", "integer"]})]
+SiteIds = Annotated[tuple[SiteId, ...], Field(min_length=1), AfterValidator(forms.without_duplicates)]
+
+
+def _which_sites(value: Any) -> str | None:
+    return "all" if value == "all" else "[list]" if isinstance(value, list | tuple) else None
+
+
+Sites = Annotated[
+    Annotated[Literal["all"], Tag("all")] | Annotated[SiteIds, Tag("[list]")],
+    Discriminator(_which_sites, custom_error_type="form", custom_error_message="is neither `all` nor a list — write `all` or `[123, 456]`"),
+]
+
+Moment = Annotated[datetime, BeforeValidator(forms.moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Day = Annotated[date, BeforeValidator(forms.day), WithJsonSchema({"type": "string", "format": "date"})]
+Owner = Annotated[str, AfterValidator(forms.owner)]
+
 
 class Flow(Strict):
     """One extract of an event table, delivered at a fixed cadence."""
 
     name: Name = Field(exclude=True, description="The file's stem.")
-    description: str = Field(default="", description="What it is for, in a sentence; shown in Dagster.")
-    owners: tuple[str, ...] = Field(default=(), description="E-mail addresses, or teams as `team:name`.", examples=[["team:growth"]])
-    source: Name = Field(description="Name of the event table: a file in `sources/`.")
-    sites: Literal["all"] | tuple[str | int, ...] = Field(default="all", description="`all`, or a list of site ids.", examples=[[123, 456]])
-    privacy_filter: bool | Literal["strict"] = Field(default=False, description="`true` drops rows whose consent is false; `strict` also drops those whose consent is unknown.")
-    properties: Literal["all"] | Include | Exclude = Field(default="all", description="`all` existing and future ones, or `{include: [...]}`, or `{exclude: [...]}`.")
-    where: str | None = Field(default=None, description="Row filter: one boolean SQL expression over the source's columns.", examples=["event_name <> 'heartbeat'"], min_length=1)
-    format: Format = Field(description="How rows are encoded.")
+    description: str = Field(
+        default="",
+        description="What it is for, in a sentence; shown in Dagster.",
+        examples=["Page views and purchases for the growth team"],
+    )
+    owners: Annotated[tuple[Owner, ...], AfterValidator(forms.without_duplicates)] = Field(
+        default=(), description="E-mail addresses, or teams as `team:name`.", examples=[["team:growth"]]
+    )
+    source: Name = Field(description="Name of the event table: a file in `sources/`.", examples=["web_events"])
+    sites: Sites = Field(default="all", description="`all`, or a list of site ids.", examples=[[123, 456]])
+    privacy_filter: Literal[True, False, "strict"] = Field(
+        default=False,
+        description="`true` drops rows whose consent is false; `strict` also drops those whose consent is unknown.",
+        examples=[True],
+    )
+    properties: Properties = Field(
+        default="all",
+        description="`all` existing and future ones, or `{include: [...]}`, or `{exclude: [...]}`.",
+        examples=[{"exclude": ["ip_address"]}],
+    )
+    where: str | None = Field(
+        default=None,
+        description="Row filter: one boolean SQL expression over the source's columns.",
+        examples=["event_name <> 'heartbeat'"],
+        min_length=1,
+        max_length=LONGEST_WHERE,
+    )
+    format: Format = Field(description="How rows are encoded.", examples=[{"type": "csv"}])
     every: Every = Field(description="The cadence, aligned to it in UTC.")
     partition_by: PartitionBy = Field(default="hour", description="How parts are filed by event time, in UTC.")
-    destination: Name = Field(description="Name of the destination: a file in `destinations/`.")
-    folder: str = Field(description="Folder below the destination's root.", examples=["myFolder"], min_length=1)
-    start: AwareDatetime = Field(description="Start of the first interval. What was inserted before it is regeneration's.", examples=["2026-01-01T00:00:00Z"])
-    history_start: date | None = Field(default=None, description="First event-time partition in Dagster; 31 days before `start` unless given.", examples=["2025-12-01"])
-    freshness: Freshness | None = Field(default=None, description="How old the newest delivery may become.")
-    enabled: bool = Field(default=True, description="`false` pauses the flow; its intervals are delivered once it is enabled again.")
+    destination: Name = Field(description="Name of the destination: a file in `destinations/`.", examples=["partner_sftp"])
+    folder: Folder = Field(
+        description="Folder below the destination's root. Never leads out of it: relative, no `..`.", examples=["myFolder"]
+    )
+    start: Moment = Field(
+        description="The first interval begins at this moment, or at the next boundary of the cadence. "
+        "What was inserted before it is regeneration's.",
+        examples=["2026-01-01T00:00:00Z"],
+    )
+    history_start: Day | None = Field(
+        default=None, description="First event-time partition in Dagster; 31 days before `start` unless given.", examples=["2025-12-01"]
+    )
+    freshness: Freshness | None = Field(
+        default=None, description="How old the newest delivery may become.", examples=[{"fail_after": "60m"}]
+    )
+    enabled: Flag = Field(default=True, description="`false` pauses the flow; its intervals are delivered once it is enabled again.")
+
+    @field_validator("history_start")
+    @classmethod
+    def _not_after_the_start(cls, value: date | None, info: ValidationInfo) -> date | None:
+        start = info.data.get("start")
+        if value is not None and start is not None and value > start.date():
+            raise ValueError("is later than `start` — write the day of `start` or an earlier one")
+        return value
 
     @property
     def cadence(self) -> timedelta:
         """Length of an interval."""
-        return {"5m": timedelta(minutes=5), "15m": timedelta(minutes=15), "30m": timedelta(minutes=30), "60m": timedelta(hours=1), "1d": timedelta(days=1)}[self.every]
+        return _CADENCES[self.every]
 
     @property
     def first_partition_start(self) -> datetime:
         """Midnight, UTC, from which Dagster shows event-time partitions."""
-        day = self.history_start or (self.start.astimezone(UTC) - timedelta(days=31)).date()
+        day = self.history_start or (self.start - _HISTORY).date()
         return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,77 +1,148 @@
 """Event tables: where rows come from."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from flow_assets.spec import forms
 from flow_assets.spec.durations import Duration
-from flow_assets.spec.model import Name, Secret, Strict
+from flow_assets.spec.model import Line, Name, Secret, Strict, Url, needs
+
+SETTLE = timedelta(minutes=2)
 
 
 class SourceColumns(Strict):
     """Which of the table's columns play a part of their own."""
 
-    event_time: str = Field(description="When the event happened. Times without a zone are read as UTC.", examples=["hit_time_utc"])
-    event_id: str | None = Field(default=None, description="Identifies an event.", examples=["event_id"])
-    site: str | None = Field(default=None, description="The site that the event belongs to. Needed only by flows that name sites.", examples=["site_id"])
-    consent: str | None = Field(
+    event_time: Line = Field(
+        description="When the event happened: a timestamp, a date, or text in ISO 8601. Times without a zone are read as UTC.",
+        examples=["hit_time_utc"],
+    )
+    event_id: Line | None = Field(default=None, description="Identifies an event.", examples=["event_id"])
+    site: Line | None = Field(
+        default=None, description="The site that the event belongs to. Needed only by flows that name sites.", examples=["site_id"]
+    )
+    consent: Line | None = Field(
         default=None,
         description="Boolean: did the visitor consent? Needed only by flows with the privacy filter.",
         examples=["visitor_privacy_consent"],
     )
-    inserted_at: str | None = Field(
-        default=None,
-        description="When the row was inserted. Needed by sources whose insertion order is a timestamp (parquet, duckdb).",
-        examples=["inserted_at"],
+    inserted_at: Line | None = Field(
+        default=None, description="When the row was inserted. Only parquet and duckdb sources need it.", examples=["inserted_at"]
     )
+
+
+class TimestampedColumns(SourceColumns):
+    """The same, for sources whose insertion order is a timestamp."""
+
+    inserted_at: Line = Field(description="When the row was inserted: a timestamp. It is the insertion order.", examples=["inserted_at"])
+
+
+def _as_mapping(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, SourceColumns) else value
 
 
 class S3Access(Strict):
     """How to reach an S3 API. What is left out is found the usual way (environment, profile, instance role)."""
 
-    region: str | None = Field(default=None, description="AWS region.", examples=["eu-west-1"])
-    endpoint_url: str | None = Field(default=None, description="Address of an S3-compatible store other than AWS.", examples=["https://s3.example.com"])
-    access_key_id: Secret | None = Field(default=None, description="Access key, by reference.")
-    secret_access_key: Secret | None = Field(default=None, description="Secret key, by reference.")
+    region: Line | None = Field(default=None, description="AWS region.", examples=["eu-west-1"])
+    endpoint_url: Url | None = Field(
+        default=None, description="Address of an S3-compatible store other than AWS.", examples=["https://s3.example.com"]
+    )
+    access_key_id: Secret | None = Field(default=None, description="Access key, by reference.", examples=[{"env": "S3_ACCESS_KEY_ID"}])
+    secret_access_key: Secret | None = Field(
+        default=None,
+        description="Secret key, by reference; together with `access_key_id`.",
+        examples=[{"env": "S3_SECRET_ACCESS_KEY"}],
+        validate_default=True,
+    )
+
+    @field_validator("secret_access_key")
+    @classmethod
+    def _both_keys(cls, value: Secret | None, info: ValidationInfo) -> Secret | None:
+        return both_keys(value, info)
+
+
+def both_keys(value: Secret | None, info: ValidationInfo) -> Secret | None:
+    """The secret key and the access key come together."""
+    needs(value, info, "access_key_id")
+    if value is None and info.data.get("access_key_id") is not None:
+        raise ValueError("is missing: `access_key_id` is of no use alone — add `secret_access_key: {env: NAME}`")
+    return value
 
 
 class _Table(Strict):
     name: Name = Field(exclude=True, description="The file's stem.")
-    uri: str = Field(description="Where the table is; relative to the project, or s3://bucket/prefix.", examples=["data/web_events"], min_length=1)
-    columns: SourceColumns = Field(description="Which columns play a part of their own.")
-    unavailable: tuple[str, ...] = Field(
+    uri: Annotated[str, AfterValidator(forms.table_uri)] = Field(
+        description="The table's folder, relative to the project or absolute, or `s3://bucket/prefix`.",
+        examples=["data/web_events"],
+        min_length=1,
+    )
+    columns: SourceColumns = Field(description="Which columns play a part of their own.", examples=[{"event_time": "hit_time_utc"}])
+    unavailable: Annotated[tuple[Line, ...], AfterValidator(forms.without_duplicates)] = Field(
         default=(),
         description="Properties that are computed on the fly upstream; a flow that asks for one is refused.",
         examples=[["visit_bounce"]],
     )
 
 
+def _s3_for_s3(value: S3Access | None, info: ValidationInfo) -> S3Access | None:
+    uri = info.data.get("uri")
+    if value is not None and uri is not None and not uri.startswith("s3://"):
+        raise ValueError("is given, but `uri` is a folder of this machine — remove `s3`, or write `uri: s3://bucket/prefix`")
+    return value
+
+
+S3 = Annotated[S3Access | None, AfterValidator(_s3_for_s3)]
+_S3_DESCRIPTION = "Access to the S3 API, for `s3://` URIs."
+_SETTLE_DESCRIPTION = "How long after its insertion timestamp a row may still become visible."
+
+
 class DeltaSource(_Table):
     """A Delta Lake table. Its insertion order is the order of its commits."""
 
-    type: Literal["delta"]
-    s3: S3Access | None = Field(default=None, description="Access to the S3 API, for s3:// URIs.")
+    type: Literal["delta"] = Field(description="A Delta Lake table.")
+    s3: S3 = Field(default=None, description=_S3_DESCRIPTION, examples=[{"region": "eu-west-1"}])
     on_rewrite: Literal["refuse", "skip"] = Field(
         default="refuse",
-        description="What to do about a commit that rewrites rows (DELETE, UPDATE, MERGE, overwrite): refuse its interval, or deliver nothing of that commit.",
+        description="What to do about a commit that rewrites rows (DELETE, UPDATE, MERGE, overwrite): "
+        "refuse its interval, or deliver nothing of that commit.",
+    )
+    settle: Duration | None = Field(
+        default=None,
+        description="Of no effect: a commit is visible at once, as a whole. For sources with an insertion timestamp.",
+        examples=["2m"],
     )
 
 
 class ParquetSource(_Table):
     """A folder of Parquet files, flat or in hive partitions. Its insertion order is a timestamp column."""
 
-    type: Literal["parquet"]
-    settle: Duration = Field(default=timedelta(minutes=2), description="How long after its insertion timestamp a row may still become visible.")
-    s3: S3Access | None = Field(default=None, description="Access to the S3 API, for s3:// URIs.")
+    type: Literal["parquet"] = Field(description="A folder of Parquet files.")
+    columns: Annotated[TimestampedColumns, BeforeValidator(_as_mapping)] = Field(
+        description="Which columns play a part of their own.", examples=[{"event_time": "hit_time_utc", "inserted_at": "inserted_at"}]
+    )
+    settle: Duration = Field(default=SETTLE, description=_SETTLE_DESCRIPTION, json_schema_extra={"default": "2m"})
+    s3: S3 = Field(default=None, description=_S3_DESCRIPTION, examples=[{"region": "eu-west-1"}])
 
 
 class DuckDBSource(_Table):
     """A table in a DuckDB file. Its insertion order is a timestamp column."""
 
-    type: Literal["duckdb"]
-    table: str = Field(description="The table, with its schema if it has one.", examples=["main.events"], pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")
-    settle: Duration = Field(default=timedelta(minutes=2), description="How long after its insertion timestamp a row may still become visible.")
+    type: Literal["duckdb"] = Field(description="A table in a DuckDB file.")
+    uri: Annotated[str, AfterValidator(forms.local_path)] = Field(
+        description="The database file, relative to the project or absolute.", examples=["data/events.duckdb"], min_length=1
+    )
+    columns: Annotated[TimestampedColumns, BeforeValidator(_as_mapping)] = Field(
+        description="Which columns play a part of their own.", examples=[{"event_time": "hit_time_utc", "inserted_at": "inserted_at"}]
+    )
+    table: str = Field(
+        description="The table, with its schema if it has one.",
+        examples=["main.events"],
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
+    )
+    settle: Duration = Field(default=SETTLE, description=_SETTLE_DESCRIPTION, json_schema_extra={"default": "2m"})
 
 
 Source = Annotated[DeltaSource | ParquetSource | DuckDBSource, Field(discriminator="type")]

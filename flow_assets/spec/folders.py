@@ -1,0 +1,97 @@
+"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/`` and ``flows/``."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from flow_assets.errors import Problem
+from flow_assets.spec.keys import nearest
+from flow_assets.spec.model import KINDS, NAME_PATTERN, Kind
+
+FOLDERS: dict[Kind, str] = {"source": "sources", "destination": "destinations", "flow": "flows"}
+LARGEST = 1 << 20
+_YAML = (".yaml", ".yml")
+
+
+def shown(path: Path) -> str:
+    """A path as messages name it: as it was given, but relative to the current folder where it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
+
+
+def spec_files(folder: Path) -> tuple[list[tuple[Kind, Path]], list[Problem]]:
+    """The files that hold specs, in order, and what is wrong with the folder or lies in the wrong place."""
+    try:
+        entries = _visible(folder)
+        files = [(kind, path) for kind in KINDS if (folder / FOLDERS[kind]).is_dir() for path in _visible(folder / FOLDERS[kind])]
+    except OSError as error:
+        return [], [_no_folder(error, folder)]
+    problems = [problem for path in entries for problem in _misplaced(path)]
+    problems += [problem for _, path in files for problem in _misnamed(path)]
+    found = [(kind, path) for kind, path in files if path.suffix == ".yaml"]
+    if not found and not problems:
+        problems = [_about(folder, "the folder holds no specs", "write one into `sources/`, `destinations/` or `flows/`, ending in .yaml")]
+    return found, problems
+
+
+def read_text(path: Path) -> str | Problem:
+    """The text of a spec file."""
+    try:
+        if not path.is_file():
+            return _about(path, "this is not a file", "remove it, or write a spec in its place")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            return _about(path, "the file is larger than 1 MiB", "a spec is a page of YAML: is this another file?")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return Problem(shown(path), line, "", "this line is not UTF-8", "save the file as UTF-8")
+    except OSError as error:
+        return _about(path, f"the file cannot be read ({error.strerror})", "correct its permissions, or remove it")
+
+
+def name_problem(path: Path) -> Problem | None:
+    """What is wrong with a spec's name, which is its file's stem."""
+    if re.fullmatch(NAME_PATTERN.strip("^$"), path.stem) and len(path.stem) <= 100:
+        return None
+    better = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_0123456789")[:100]
+    advice = "rename the file: lower-case letters, digits and `_`, a letter first, at most 100" + (
+        f", such as {better}.yaml" if better else ""
+    )
+    return _about(path, "the file's name is not a spec's name", advice)
+
+
+def _about(path: Path, message: str, advice: str) -> Problem:
+    return Problem(shown(path), 1, "", message, advice)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _no_folder(error: OSError, folder: Path) -> Problem:
+    advice = "make it, with `sources/`, `destinations/` and `flows/` in it, or name another one"
+    if isinstance(error, FileNotFoundError):
+        return _about(folder, "there is no such folder", advice)
+    return _about(folder, f"the folder of specs cannot be read ({error.strerror})", advice)
+
+
+def _misplaced(path: Path) -> Iterator[Problem]:
+    """Specs beside the three folders, or in one whose name is misspelt."""
+    if path.suffix.lower() in _YAML and not path.is_dir():
+        yield _about(path, "a spec lies directly in the folder of specs", "move it into `sources/`, `destinations/` or `flows/`")
+    elif path.is_dir() and path.name not in FOLDERS.values() and _holds_yaml(path):
+        meant = nearest(path.name, FOLDERS.values())
+        advice = f"did you mean `{meant}`?" if meant else "move them into `sources/`, `destinations/` or `flows/`"
+        yield _about(path, "specs are not looked for in this folder", advice)
+
+
+def _misnamed(path: Path) -> Iterator[Problem]:
+    if path.is_dir() and path.suffix != ".yaml" and _holds_yaml(path):
+        yield _about(path, "specs are not looked for in folders below", f"move them up into `{path.parent.name}/`")
+    elif path.suffix != ".yaml" and path.suffix.lower() in _YAML:
+        yield _about(path, "specs end in .yaml", f"rename the file to {path.stem}.yaml")
+
+
+def _holds_yaml(folder: Path) -> bool:
+    return any(path.suffix.lower() in _YAML for path in folder.rglob("*"))

@@ -1,0 +1,108 @@
+"""What did the user write? A folder of YAML files in; specs, or every error at once with its file and line.
+
+``sources/``, ``destinations/`` and ``flows/`` hold one document per file, ending in ``.yaml``; a spec's name is its file's stem.
+Nothing but these files is read: no environment variable, no table, no server.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from flow_assets.errors import Problem, SpecError
+from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, spec_files
+from flow_assets.spec.lines import Complaint, Document, read_document
+from flow_assets.spec.model import KINDS, Kind
+from flow_assets.spec.references import flow_problems
+from flow_assets.spec.schema import ADAPTERS
+from flow_assets.spec.sentences import complaints
+from flow_assets.spec.specs import Origin, Specs, key_text
+from flow_assets.spec.unwise import warnings
+
+
+def load_specs(folder: Path) -> Specs:
+    """All specs of a folder.
+
+    Raises:
+        SpecError: with every problem of every file.
+    """
+    found = _Found(folder)
+    if found.problems:
+        raise SpecError(found.problems)
+    return found.sound()
+
+
+def load_specs_tolerantly(folder: Path) -> tuple[Specs, tuple[Problem, ...]]:
+    """The specs that are valid, and every problem of the others. A flow whose source or destination is left out is left out too."""
+    found = _Found(folder)
+    return found.sound(), tuple(sorted([*found.problems, *found.dragged_along()]))
+
+
+@dataclass
+class _Found:
+    """What a folder holds: specs that are good by themselves, where each was read from, and problems."""
+
+    folder: Path
+    specs: dict[Kind, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    origins: dict[Kind, dict[str, Origin]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        files, self.problems = spec_files(self.folder)
+        for kind, path in files:
+            self._read(kind, path)
+        flows, sources, destinations = (self.origins[kind] for kind in ("flow", "source", "destination"))
+        self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
+
+    def _read(self, kind: Kind, path: Path) -> None:
+        misnamed, text = name_problem(path), read_text(path)
+        document = read_document(text) if isinstance(text, str) else Document()
+        origin = self.origins[kind][path.stem] = Origin(shown(path), document)
+        problems = [problem for problem in (misnamed, text) if isinstance(problem, Problem)]
+        if isinstance(text, str):
+            spec, wrong = _validated(kind, "unnamed" if misnamed else path.stem, document)
+            problems += [Problem(origin.file, one.line, key_text(one.path), one.message, one.advice) for one in wrong]
+        if not problems:
+            self.specs[kind][path.stem] = spec
+        self.problems += problems
+
+    def sound(self) -> Specs:
+        """The specs that can be used, with warnings about them."""
+        wrong = {problem.file for problem in (*self.problems, *self.dragged_along())}
+        flows = {name: flow for name, flow in self.specs["flow"].items() if self.origins["flow"][name].file not in wrong}
+        named = {"source": self.specs["source"], "destination": self.specs["destination"], "flow": flows}
+        origins = {(kind, name): self.origins[kind][name] for kind in KINDS for name in named[kind]}
+        specs = Specs(self.folder, named["source"], named["destination"], flows, origins)
+        return replace(specs, warnings=warnings(specs))
+
+    def dragged_along(self) -> Iterator[Problem]:
+        """Flows that are fine by themselves and need a spec that is not."""
+        for name, flow in self.specs["flow"].items():
+            needs: tuple[tuple[Kind, str], ...] = (("source", flow.source), ("destination", flow.destination))
+            for kind, needed in needs:
+                if needed in self.origins[kind] and needed not in self.specs[kind]:
+                    message = f"the {kind} `{needed}` has errors of its own, so this flow is left out"
+                    yield self.origins["flow"][name].problem((kind,), message, f"correct {FOLDERS[kind]}/{needed}.yaml")
+
+
+def _validated(kind: Kind, name: str, document: Document) -> tuple[Any, list[Complaint]]:
+    """The spec, or why it is none."""
+    found = list(document.complaints)
+    if found and not document.values:
+        return None, found
+    if "name" in document.values:
+        found.append(
+            Complaint(document.line(("name",)), ("name",), "is not written in a spec", "remove it; the file's name is the spec's name")
+        )
+    try:
+        return ADAPTERS[kind].validate_python({**document.values, "name": name}), found
+    except ValidationError as error:
+        told = [one.path for one in found]
+        return None, found + [one for one in complaints(kind, error, document) if not _within(one.path, told)]
+
+
+def _within(path: tuple[Any, ...], others: list[tuple[Any, ...]]) -> bool:
+    """Whether something about this key, or one around it, was said already."""
+    return any(other and path[: len(other)] == other for other in others)

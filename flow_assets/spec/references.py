@@ -1,0 +1,80 @@
+"""Do the specs fit together? What a flow asks of its source and destination, as far as the specs alone can tell.
+
+Flows are checked as they are written, so also those that have errors of their own: all errors are told at once.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from flow_assets.errors import Problem
+from flow_assets.spec.keys import listing, nearest
+from flow_assets.spec.lines import Path
+from flow_assets.spec.model import LONGEST_WHERE
+from flow_assets.spec.source import Source
+from flow_assets.spec.specs import Origin
+from flow_assets.spec.where import check_syntax, where_columns
+
+_Told = tuple[Path, str, str]
+
+
+def flow_problems(
+    flows: Collection[Origin], sources: Mapping[str, Source], source_names: Collection[str], destination_names: Collection[str]
+) -> list[Problem]:
+    """What is wrong with each flow, given the valid sources, and the names of all sources and destinations, broken ones included."""
+    filters = check_syntax([where for where in map(_where, flows) if where])
+    found: list[Problem] = []
+    for flow in flows:
+        values, where = flow.document.values, _where(flow)
+        told = [
+            *_unknown("source", "sources", values.get("source"), source_names),
+            *_unknown("destination", "destinations", values.get("destination"), destination_names),
+            *((("where",), message, advice) for message, advice in (filters[where] if where else ())),
+        ]
+        source = sources.get(str(values.get("source")))
+        if source is not None:
+            told += _asked_of_source(values, source)
+            told += _filtered_by_unavailable(where, source) if where and not filters[where] else ()
+        found += [flow.problem(*one) for one in told]
+    return found
+
+
+def _where(flow: Origin) -> str | None:
+    where = flow.document.values.get("where")
+    return where if isinstance(where, str) and 0 < len(where) <= LONGEST_WHERE else None
+
+
+def _unknown(key: str, folder: str, name: Any, known: Collection[str]) -> Iterator[_Told]:
+    if isinstance(name, str) and name.isidentifier() and name not in known:
+        meant = nearest(name, known)
+        advice = (
+            f"did you mean `{meant}`?" if meant else f"add {folder}/{name}.yaml" + (f", or use {listing(sorted(known))}" if known else "")
+        )
+        yield (key,), f"there is no {key} `{name}`", advice
+
+
+def _asked_of_source(values: dict[str, Any], source: Source) -> Iterator[_Told]:
+    file = f"sources/{source.name}.yaml"
+    if isinstance(values.get("sites"), list) and source.columns.site is None:
+        yield ("sites",), f"the source `{source.name}` names no site column", f"add `columns.site` to {file}, or write `sites: all`"
+    if values.get("privacy_filter") in (True, "strict") and source.columns.consent is None:
+        advice = f"add `columns.consent` to {file}, or write `privacy_filter: false`"
+        yield ("privacy_filter",), f"the source `{source.name}` names no consent column", advice
+    properties = values.get("properties")
+    included = properties.get("include") if isinstance(properties, dict) else None
+    for number, name in enumerate(included if isinstance(included, list) else ()):
+        if _is_unavailable(name, source):
+            yield ("properties", "include", number), *_unavailable(name, source)
+
+
+def _filtered_by_unavailable(where: str, source: Source) -> Iterator[_Told]:
+    for name in sorted(where_columns(where)):
+        if _is_unavailable(name, source):
+            yield ("where",), *_unavailable(name, source)
+
+
+def _is_unavailable(name: Any, source: Source) -> bool:
+    return isinstance(name, str) and name.casefold() in {one.casefold() for one in source.unavailable}
+
+
+def _unavailable(name: str, source: Source) -> tuple[str, str]:
+    return f"`{name}` is computed on the fly upstream of `{source.name}` and cannot be delivered", "remove it"

@@ -1,0 +1,64 @@
+"""What works but is unwise? Warnings; they stop nothing."""
+
+from collections.abc import Iterator
+
+from flow_assets.errors import Problem
+from flow_assets.spec.destination import FtpDestination, SftpDestination
+from flow_assets.spec.source import DeltaSource
+from flow_assets.spec.specs import Specs
+
+
+def warnings(specs: Specs) -> tuple[Problem, ...]:
+    """Warnings about valid specs, sorted by file and line."""
+    return tuple(
+        sorted((*_in_the_clear(specs), *_without_effect(specs), *_large_files(specs), *_hasty_freshness(specs), *_mixed_up(specs)))
+    )
+
+
+def _in_the_clear(specs: Specs) -> Iterator[Problem]:
+    for name, destination in specs.destinations.items():
+        if isinstance(destination, FtpDestination) and destination.tls == "none":
+            advice = "write `tls: explicit` if the server can"
+            yield specs.origins["destination", name].problem(("tls",), "password and data travel in the clear", advice, "warning")
+
+
+def _without_effect(specs: Specs) -> Iterator[Problem]:
+    for name, source in specs.sources.items():
+        if isinstance(source, DeltaSource) and source.settle is not None:
+            message = "has no effect on a delta source, whose commits are visible at once"
+            yield specs.origins["source", name].problem(("settle",), message, "remove it", "warning")
+
+
+def _large_files(specs: Specs) -> Iterator[Problem]:
+    for name, flow in specs.flows.items():
+        destination = specs.destinations[flow.destination]
+        if isinstance(destination, SftpDestination | FtpDestination) and flow.every in ("60m", "1d"):
+            message = f"a delivery every {flow.every} makes large files for a server of type {destination.type}"
+            yield specs.origins["flow", name].problem(("every",), message, "15m or 30m keeps files small", "warning")
+
+
+def _hasty_freshness(specs: Specs) -> Iterator[Problem]:
+    for name, flow in specs.flows.items():
+        if flow.freshness and flow.freshness.fail_after <= flow.cadence:
+            message = f"is not longer than the cadence ({flow.every}), so it fails between any two deliveries"
+            yield specs.origins["flow", name].problem(("freshness", "fail_after"), message, "write at least twice the cadence", "warning")
+
+
+def _mixed_up(specs: Specs) -> Iterator[Problem]:
+    """Flows whose files another flow's reader would take for its own, since all names begin alike."""
+    begins = sorted((_beginning(specs, name), name) for name in specs.flows)
+    for number, (beginning, name) in enumerate(begins):
+        for other, other_name in begins[number + 1 :]:
+            if not other.startswith(beginning):
+                break
+            message = f"everything it delivers also begins like the files of the flow `{name}`"
+            advice = "give one of them another folder, so that a reader by prefix cannot mix them up"
+            yield specs.origins["flow", other_name].problem(("folder",), message, advice, "warning")
+
+
+def _beginning(specs: Specs, name: str) -> str:
+    """How every path of a flow begins, with the place it is in."""
+    flow = specs.flows[name]
+    destination = specs.destinations[flow.destination]
+    place = destination.model_dump(mode="json", include={"type", "host", "port", "root", "bucket", "prefix", "endpoint_url"})
+    return f"{sorted(place.items())}\n{flow.folder}/{name}{'_' if destination.type in ('sftp', 'ftp') else '/'}"

@@ -1,0 +1,115 @@
+"""May this ``where`` filter rows? One boolean expression over a row's columns, which can reach nothing else.
+
+The engine that will run it also parses it here, and the parse tree must consist of what we know: columns, constants, operators,
+casts and functions of their arguments alone. The text is embedded as ``(`` newline, text, newline ``)``. It cannot break out of that:
+it must parse alone and in parentheses, to the same tree, as the only thing selected. So it is a whole expression, its quotes and
+comments end inside of it (a line comment at the new line), and none of its parentheses closes ours.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+import duckdb
+
+from flow_assets.errors import PermanentError
+from flow_assets.spec.functions import Functions, functions_of
+from flow_assets.spec.keys import listing, nearest
+from flow_assets.spec.tree import Complaint, Reading, read_trees
+
+_ALONE, _ENCLOSED = "SELECT \n{}\n ", "SELECT(\n{}\n)"  # equally long, so that positions in the two trees agree
+_SERIALIZE = "json_serialize_sql(query, skip_null := true, skip_empty := true, skip_default := true)"
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": "256MB",
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # the engine's text ends at the first NUL
+_UNPRINTABLE = Reading(complaints=(("holds a control character", "remove it"),))
+_READINGS: dict[str, Reading] = {}
+
+
+def check_syntax(expressions: Collection[str]) -> dict[str, tuple[Complaint, ...]]:
+    """What is wrong with each expression whatever the table: its syntax, and what it would reach. No source is needed."""
+    _READINGS.update({expression: _UNPRINTABLE for expression in expressions if _CONTROL.search(expression)})
+    new = [expression for expression in dict.fromkeys(expressions) if expression not in _READINGS]
+    if new:
+        trees = _trees([form.format(expression) for expression in new for form in (_ALONE, _ENCLOSED)])
+        for expression, alone, enclosed in zip(new, trees[::2], trees[1::2], strict=True):
+            _READINGS[expression] = read_trees(alone, enclosed, _functions())
+    return {expression: _READINGS[expression].complaints for expression in expressions}
+
+
+def where_columns(expression: str) -> frozenset[str]:
+    """The columns that an expression uses, as it writes them. The engine ignores case in names: so must whoever compares them.
+
+    Raises:
+        PermanentError: the expression may not be used at all.
+    """
+    for message, advice in check_syntax([expression])[expression]:
+        raise PermanentError(f"the flow's `where` {message} — {advice}")
+    return _READINGS[expression].columns
+
+
+def check_where(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint]:
+    """What is wrong with an expression over a table with these columns: (name, the engine's name of its type)."""
+    found = list(check_syntax([expression])[expression])
+    if found:
+        return found
+    types = {name.lower(): (name, kind) for name, kind in reversed(columns)}
+    used = sorted(where_columns(expression))
+    unknown = [_unknown_column(name, [name for name, _ in columns]) for name in used if name.lower() not in types]
+    return unknown or _bind(expression, sorted({types[name.lower()] for name in used}))
+
+
+def _unknown_column(name: str, known: Sequence[str]) -> Complaint:
+    meant = nearest(name, known)
+    return f"names the column `{name}`, which the source does not have", f"did you mean `{meant}`?" if meant else f"it has {listing(known)}"
+
+
+def _bind(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint]:
+    """Run it over an empty table: the engine itself says whether names, types and functions fit."""
+    definitions = [f'"{name.replace(chr(34), chr(34) * 2)}" {kind}' for name, kind in columns] or ["unused INTEGER"]
+    query = f"SELECT (\n{expression}\n) FROM rows_of_the_source WHERE (\n{expression}\n)"
+    with _engine() as engine:
+        try:
+            engine.execute(f"CREATE TABLE rows_of_the_source ({', '.join(definitions)})")
+            kind = str(engine.execute(f"DESCRIBE {query}").fetchall()[0][1])
+            engine.execute(query).fetchall()
+        except duckdb.Error as error:
+            return [(f"does not fit the source's columns: {_first_line(error)}", f"the types are {_shown(columns)}")]
+    return [] if kind == "BOOLEAN" else [(f"is of type {kind}, not boolean", "compare it with something, as in `x = 1` or `x IS NOT NULL`")]
+
+
+def _shown(columns: Sequence[tuple[str, str]]) -> str:
+    return listing([f"{name} {kind if len(kind) < 60 else kind[:57] + '...'}" for name, kind in columns])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine that reaches nothing outside of itself."""
+    with duckdb.connect(":memory:", config=_CONFIG) as engine:
+        engine.execute("SET TimeZone = 'UTC'")
+        engine.execute("SET lock_configuration = true")
+        yield engine
+
+
+@cache
+def _functions() -> Functions:
+    with _engine() as engine:
+        rows = engine.execute("SELECT function_name, function_type, stability FROM duckdb_functions() WHERE internal").fetchall()
+    return functions_of(rows)
+
+
+def _trees(queries: list[str]) -> list[str]:
+    with _engine() as engine:
+        rows = engine.execute(f"SELECT {_SERIALIZE} FROM (SELECT unnest(?::VARCHAR[]) AS query)", [queries]).fetchall()
+    return [tree for (tree,) in rows]
