@@ -81,14 +81,14 @@ def deliver(
 
 def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progress: Callable[[Progress], None]) -> Delivered:
     recorded = line.ledger.delivery(line.flow.name, interval)
-    if recorded is None and (adopted := _adopt(line, interval, now)):
-        return adopted
-    if recorded is not None and not again and _is_whole(line.destination, recorded):
-        return Delivered("already", recorded.manifest, recorded.report_path)
     if recorded is None and line.ledger.overlaps(line.flow.name, interval):
         raise PermanentError(
             f"flow {line.flow.name}: a part of {interval.key} was delivered with another cadence — deliver what is due: the rest of it"
         )
+    if recorded is None and (adopted := _adopt(line, interval, now)):
+        return adopted
+    if recorded is not None and not again and _is_whole(line.destination, recorded):
+        return Delivered("already", recorded.manifest, recorded.report_path)
     cursors = cursors_of(line, interval, recorded, decided_cursor)
     with _spool(line) as spool, open_reading(line, cursors, spool) as reading:
         plan = next_plan(line, interval, reading, recorded)
