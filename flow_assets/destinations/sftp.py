@@ -162,7 +162,22 @@ class SftpServer(Server):
 
     def _log_in(self) -> str:
         assert self._transport
-        return ssh.login(self._spec, self._transport, self._reveal)
+        given = ssh.credentials(self._spec, self._reveal)
+        try:
+            ssh.login(self._spec, self._transport, given)
+        except PermanentError:
+            if not (given.key and given.password):
+                raise
+            self._log_in_without_key(given)
+        return f"logged in as {self._spec.username} with {given}"
+
+    def _log_in_without_key(self, given: ssh.Credentials) -> None:
+        """On another connection: some servers hang up when a login is tried again on the same one."""
+        self.close()
+        self._connect()
+        self._verify_host_key()
+        assert self._transport
+        ssh.login(self._spec, self._transport, given, with_key=False)
 
     def _enter_root(self) -> str:
         assert self._transport

@@ -5,11 +5,11 @@ spec alone, never from an agent or from ``~/.ssh``.
 """
 
 import base64
-import binascii
 import io
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
@@ -61,7 +61,8 @@ def expected_keys(spec: SftpDestination, project: Path) -> tuple[paramiko.PKey, 
     except (OSError, UnicodeDecodeError) as error:
         raise PermanentError(f"{place(spec)}: the file of known hosts {file} cannot be read ({error}) — correct `known_hosts`") from error
     name = spec.host if spec.port == 22 else f"[{spec.host}]:{spec.port}"
-    return tuple(key for line in lines if (key := _known_key(line.strip(), name)) is not None)
+    revoked = [key.asbytes() for key in _keys_of(name, lines, "@revoked ")]
+    return tuple(key for key in _keys_of(name, lines, "") if key.asbytes() not in revoked)
 
 
 def _public_key(spec: SftpDestination) -> paramiko.PKey:
@@ -75,20 +76,29 @@ def _public_key(spec: SftpDestination) -> paramiko.PKey:
         raise PermanentError(f"{place(spec)}: `host_key` is no public key of type {fields[0]} that can be read — {advice}") from error
 
 
-def _known_key(line: str, name: str) -> paramiko.PKey | None:
-    """The key of a line of a known_hosts file, if the line names the host (in clear or hashed; no patterns)."""
-    if not line or line.startswith(("#", "@")):
-        return None
+def _keys_of(name: str, lines: Sequence[str], marker: str) -> list[paramiko.PKey]:
+    """The keys of the lines of a known_hosts file that have this marker and name the host, in clear or hashed; no patterns."""
+    entries = [_entry(line.removeprefix(marker).strip()) for line in lines if line.startswith(marker)]
+    return [
+        entry.key
+        for entry in entries
+        if entry and entry.key and any(name == host or _is_hash_of(name, host) for host in entry.hostnames or ())
+    ]
+
+
+def _entry(line: str) -> HostKeyEntry | None:
+    """A line of a known_hosts file. One that cannot be read, a comment or a line with a marker names nobody."""
     try:
-        entry = HostKeyEntry.from_line(line)
-        named = entry is not None and any(name == host or _is_hash_of(name, host) for host in entry.hostnames or ())
-    except (InvalidHostKey, binascii.Error, ValueError, IndexError, AssertionError, paramiko.SSHException):
+        return None if line.startswith(("#", "@")) else HostKeyEntry.from_line(line)
+    except (InvalidHostKey, ValueError, IndexError, paramiko.SSHException):
         return None
-    return entry.key if entry is not None and named else None
 
 
 def _is_hash_of(name: str, host: str) -> bool:
-    return host.startswith("|1|") and HostKeys.hash_host(name, host) == host
+    try:
+        return host.startswith("|1|") and HostKeys.hash_host(name, host) == host
+    except (ValueError, IndexError, AssertionError):
+        return False
 
 
 def verify_host_key(spec: SftpDestination, transport: paramiko.Transport, expected: Sequence[paramiko.PKey]) -> str:
@@ -101,7 +111,9 @@ def verify_host_key(spec: SftpDestination, transport: paramiko.Transport, expect
     if any(shown.asbytes() == key.asbytes() for key in expected):
         return f"the server showed the pinned host key {_described(shown)}"
     pinned = ", ".join(_described(key) for key in expected)
-    known = f"but expected is {pinned}" if pinned else f"which is not in {spec.known_hosts}: that file has no key for this host and port"
+    known = (
+        f"but expected is {pinned}" if pinned else f"which is not in {spec.known_hosts}: that file has no valid key for this host and port"
+    )
     raise PermanentError(
         f"{place(spec)}: the server showed the host key {_described(shown)}, {known} — it may be another server that answers: "
         "nothing was sent; ask the server's operator which key is right"
@@ -182,36 +194,44 @@ def reason(error: BaseException) -> str:
 # -- logging in -------------------------------------------------------------------------------------------------------------------
 
 
-def login(spec: SftpDestination, transport: paramiko.Transport, reveal: Reveal) -> str:
-    """Log in by key, by password, or by both where the server asks for both; a sentence about it.
+@dataclass(frozen=True)
+class Credentials:
+    """What there is to log in with."""
+
+    key: paramiko.PKey | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+    def __str__(self) -> str:
+        return " and ".join(([f"the key {_described(self.key)}"] if self.key else []) + (["a password"] if self.password else []))
+
+
+def credentials(spec: SftpDestination, reveal: Reveal) -> Credentials:
+    """What the spec refers to.
 
     Raises:
-        PermanentError: the server refuses us, or a secret is missing or cannot be read.
+        PermanentError: a secret is missing or cannot be read.
+    """
+    found = Credentials(_private_key(spec, reveal), reveal(spec.password) if spec.password else None)
+    if not found.key and not found.password:
+        raise PermanentError(f"{place(spec)}: there is nothing to log in with — set `password` or `private_key`")
+    return found
+
+
+def login(spec: SftpDestination, transport: paramiko.Transport, given: Credentials, with_key: bool = True) -> None:
+    """Log in by key if there is one, else by password; by both where the server asks for both.
+
+    Raises:
+        PermanentError: the server refuses us.
         RetryableError: the connection is cut.
     """
-    key = _private_key(spec, reveal)
-    password = reveal(spec.password) if spec.password else None
-    if key is None and password is None:
-        raise PermanentError(f"{place(spec)}: there is nothing to log in with — set `password` or `private_key`")
-    with_what = " and ".join(([f"the key {_described(key)}"] if key else []) + (["a password"] if password else []))
     try:
-        if key is None or not _let_in_by_key(spec, transport, key, last=password is None):
-            transport.auth_password(spec.username, password or "")
+        if given.key and with_key and not transport.auth_publickey(spec.username, given.key):
+            return
+        if given.password and not transport.auth_password(spec.username, given.password):
+            return
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise _refusal(spec, transport, error, with_what) from error
-    if not transport.is_authenticated():
-        raise PermanentError(f"{place(spec)}: the server asks for more than {with_what} — ask its operator how to log in")
-    return f"logged in as {spec.username} with {with_what}"
-
-
-def _let_in_by_key(spec: SftpDestination, transport: paramiko.Transport, key: paramiko.PKey, last: bool) -> bool:
-    """Whether the key was enough. A refused key is an error only when it is the last that we have."""
-    try:
-        return not transport.auth_publickey(spec.username, key) or last
-    except paramiko.AuthenticationException:
-        if last or not transport.is_active():
-            raise
-        return False
+        raise _refusal(spec, transport, error, str(given)) from error
+    raise PermanentError(f"{place(spec)}: the server asks for more than {given} — ask its operator how to log in")
 
 
 def _refusal(spec: SftpDestination, transport: paramiko.Transport, error: Exception, tried: str) -> PermanentError | RetryableError:

@@ -5,7 +5,7 @@ import errno
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import asyncssh
 from asyncssh.sftp import SFTPServerHandler
 
-from tests.servers.keys import SshKey, ssh_key
+from tests.servers.keys import Kind, SshKey, ssh_key
 
 
 @dataclass
@@ -41,6 +41,8 @@ class AsyncsshServer:
     """Set, the server answers no write."""
     writes: list[int] = field(default_factory=list)
     """The bytes of every write request."""
+    logins: list[str] = field(default_factory=list)
+    """Who tried to log in."""
 
     def authorize(self, key: SshKey) -> SshKey:
         """Let in whoever has this key."""
@@ -53,11 +55,16 @@ class AsyncsshServer:
         self.hang_up = False
         self.frozen.clear()
         self.writes.clear()
+        self.logins.clear()
 
 
 class _Login(asyncssh.SSHServer):
     def __init__(self, server: AsyncsshServer) -> None:
         self._server = server
+
+    def begin_auth(self, username: str) -> bool:
+        self._server.logins.append(username)
+        return True
 
     def password_auth_supported(self) -> bool:
         return True
@@ -100,14 +107,14 @@ class _Files(asyncssh.SFTPServer):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[AsyncsshServer]:
-    """A server of ``folder``, which is created. It lives in a thread of its own."""
+def serving(folder: Path, kinds: Sequence[Kind] = ("ed25519", "rsa", "ecdsa"), **options: Any) -> Iterator[AsyncsshServer]:
+    """A server of ``folder``, which is created. It lives in a thread of its own, and has host keys of these kinds."""
     folder.mkdir(parents=True, exist_ok=True)
     server = AsyncsshServer(folder, root=f"/{folder.name}")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    acceptor = asyncio.run_coroutine_threadsafe(_listen(server), loop).result(30)
+    acceptor = asyncio.run_coroutine_threadsafe(_listen(server, kinds, options), loop).result(30)
     try:
         yield server
     finally:
@@ -117,8 +124,8 @@ def serving(folder: Path) -> Iterator[AsyncsshServer]:
         thread.join(30)
 
 
-async def _listen(server: AsyncsshServer) -> asyncssh.SSHAcceptor:
-    keys = {kind: ssh_key(kind) for kind in ("ed25519", "rsa", "ecdsa")}
+async def _listen(server: AsyncsshServer, kinds: Sequence[Kind], options: Mapping[str, Any]) -> asyncssh.SSHAcceptor:
+    keys = {kind: ssh_key(kind) for kind in kinds}
     server.host_keys.update({kind: key.public for kind, key in keys.items()})
     acceptor = await asyncssh.listen(
         "127.0.0.1",
@@ -126,6 +133,7 @@ async def _listen(server: AsyncsshServer) -> asyncssh.SSHAcceptor:
         server_factory=lambda: _Login(server),
         server_host_keys=[asyncssh.import_private_key(key.private) for key in keys.values()],
         sftp_factory=lambda channel: _Files(channel, server),
+        **options,
     )
     server.port = acceptor.get_port()
     return acceptor

@@ -45,8 +45,8 @@ class SshServer:
 
 
 @contextmanager
-def jailed(account: Account, folder: Path) -> Iterator[SshServer]:
-    """As root: the account is locked into its jail and gets nothing but sFTP, with password or key."""
+def jailed(account: Account, folder: Path, methods: str = "any") -> Iterator[SshServer]:
+    """As root: the account is locked into its jail and gets nothing but sFTP, with password or key (or as ``methods`` says)."""
     sshd = skip_unless_root_and("sshd", "openssh-server")
     Path("/run/sshd").mkdir(exist_ok=True)
     folder.chmod(0o755)
@@ -58,6 +58,7 @@ def jailed(account: Account, folder: Path) -> Iterator[SshServer]:
         f"Match User {account.name}",
         f"ChrootDirectory {account.jail}",
         "ForceCommand internal-sftp -d /upload",
+        f"AuthenticationMethods {methods}",
     ]
     with _serving(sshd, folder, keys, lines) as (port, host_keys):
         yield SshServer(port, account.name, account.password, account.upload, "/upload", host_keys, keys)
