@@ -1,0 +1,23 @@
+"""Dagster's entry: the flows of ``flow_specs/``, as ``workspace.yaml`` names it.
+
+``FLOW_SPECS`` (folder of the specs), ``FLOW_STATE`` (ledger and spool) and ``FLOW_LEDGER`` (database URL) as for the command line.
+"""
+
+import os
+
+import dagster as dg
+
+from flow_assets.defs.executor import patient_executor
+from flow_assets.defs.flows import load_flows
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Everything: assets, IO managers, the sensor, switched on."""
+    flows = load_flows(
+        os.environ.get("FLOW_SPECS") or "flow_specs",
+        state=os.environ.get("FLOW_STATE") or ".flows",
+        ledger=os.environ.get("FLOW_LEDGER") or None,
+        sensor_running=True,
+    )
+    return dg.Definitions.merge(flows, dg.Definitions(executor=patient_executor))

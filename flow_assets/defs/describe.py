@@ -1,0 +1,116 @@
+"""What does the UI say about a flow before anything ran? Its spec, in words, tags and links."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from flow_assets.defs.metadata import uri
+from flow_assets.defs.partitions import first_interval
+from flow_assets.errors import Problem
+from flow_assets.plan.times import format_time
+from flow_assets.spec.flow import Exclude, Flow, Include
+from flow_assets.spec.model import Kind
+from flow_assets.spec.source import Source
+from flow_assets.spec.specs import Specs
+
+SOURCE_KINDS: dict[str, str] = {"delta": "deltalake", "parquet": "parquet", "duckdb": "duckdb"}
+FORMAT_KINDS: dict[str, str] = {"csv": "csv", "ndjson": "json", "parquet": "parquet"}
+CONSENT = {False: "not looked at", True: "visitors who refused are left out", "strict": "only visitors who agreed"}
+DESTINATION_KINDS: dict[str, str] = {"local": "file", "s3": "s3", "sftp": "sftp", "ftp": "ftp"}
+
+
+def deliveries_description(specs: Specs, flow: Flow) -> str:
+    """What ``deliveries/<flow>`` is, and what to press."""
+    start = format_time(first_interval(flow).start)
+    paused = "" if flow.enabled else "**Paused** (`enabled: false`): nothing is requested until it is enabled again.\n\n"
+    return (
+        f"{_lead(flow)}{paused}What was inserted into `{flow.source}` in each {flow.every}, delivered to `{flow.destination}` "
+        f"since {start}.\n\n{_facts(specs, flow)}\n\n"
+        "A partition is an interval of insertion time, named after its start, UTC. One that is not green has not been delivered: it is "
+        "requested again by itself, or at once if you materialize it. What is delivered already is not sent twice; `again: true` in the "
+        "launchpad makes it anew. Intervals before the first one are not delivered: they are regenerated, by `flows/" + flow.name + "`."
+    )
+
+
+def events_description(flow: Flow) -> str:
+    """What ``flows/<flow>`` is, and what to press."""
+    unit = "the whole flow" if flow.partition_by == "none" else f"a {flow.partition_by.replace('_', ' ')} of event time, UTC"
+    return (
+        f"{_lead(flow)}The same events by when they happened: a partition is {unit}. Each delivery marks the partitions that it added rows "
+        "to. Materializing a partition regenerates it: everything that happened in it is delivered again, in place of what was."
+    )
+
+
+def tags(flow: Flow) -> dict[str, str]:
+    """Tags to search and filter by."""
+    return {"cadence": flow.every, "source": flow.source, "destination": flow.destination, "format": flow.format.type}
+
+
+def kinds(specs: Specs, flow: Flow) -> set[str]:
+    """Icons: the format, and where it goes."""
+    return {FORMAT_KINDS[flow.format.type], DESTINATION_KINDS[specs.destinations[flow.destination].type]}
+
+
+def metadata(specs: Specs, flow: Flow) -> dict[str, Any]:
+    """Where files go, what is unwise, and the line of the spec."""
+    found: dict[str, Any] = {
+        "dagster/uri": uri(specs.destinations[flow.destination], f"{flow.folder}/{flow.name}"),
+        **code_reference(specs, "flow", flow.name),
+    }
+    file, _ = specs.where("flow", flow.name)
+    warnings = [problem for problem in specs.warnings if problem.file == file]
+    return found | {"warnings": dg.MetadataValue.md(problem_list(warnings))} if warnings else found
+
+
+def code_reference(specs: Specs, kind: Kind, name: str) -> dict[str, Any]:
+    """The link to a spec's file and line."""
+    file, line = specs.where(kind, name)
+    reference = dg.LocalFileCodeReference(file_path=str(Path(file).absolute()), line_number=line, label=f"{name}.yaml")
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def problem_list(problems: Sequence[Problem]) -> str:
+    """Problems as a Markdown list."""
+    return "\n".join(f"- {problem}" for problem in problems)
+
+
+def source_description(source: Source) -> str:
+    """What ``sources/<source>`` is."""
+    roles = source.columns.model_dump(exclude_none=True)
+    columns = "\n".join(f"| {role.replace('_', ' ')} | `{column}` |" for role, column in roles.items())
+    hidden = f"\n\nNot exportable: {', '.join(f'`{name}`' for name in source.unavailable)}." if source.unavailable else ""
+    lead = f"Event table ({source.type}) at `{source.uri}`. Not made here: flows read it."
+    return f"{lead}\n\n| role | column |\n|---|---|\n{columns}{hidden}"
+
+
+def _lead(flow: Flow) -> str:
+    return f"{flow.description}\n\n" if flow.description else ""
+
+
+def _facts(specs: Specs, flow: Flow) -> str:
+    facts: Mapping[str, str] = {
+        "format": " ".join(filter(None, (flow.format.type, "" if flow.format.compression == "none" else flow.format.compression))),
+        "filed by": flow.partition_by.replace("_", " "),
+        "folder": f"`{uri(specs.destinations[flow.destination], flow.folder)}`",
+        "properties": _properties(flow),
+        "sites": "all" if flow.sites == "all" else ", ".join(str(site) for site in flow.sites),
+        "rows": f"where `{flow.where}`" if flow.where else "all",
+        "consent": CONSENT[flow.privacy_filter],
+    }
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {_cell(fact)} |" for name, fact in facts.items())
+
+
+def _properties(flow: Flow) -> str:
+    match flow.properties:
+        case Include(include=names):
+            return ", ".join(names)
+        case Exclude(exclude=names):
+            return f"all but {', '.join(names)}"
+        case _:
+            return "all, future ones too"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,80 @@
+"""From a folder of specs to Dagster definitions: by themselves, or merged into somebody's project."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from flow_assets.defs.broken import Broken
+from flow_assets.defs.deliveries import deliveries_asset
+from flow_assets.defs.event_time import events_asset
+from flow_assets.defs.io_managers import delivery_io_manager
+from flow_assets.defs.keys import Keys
+from flow_assets.defs.partitions import Partitions
+from flow_assets.defs.resources import FlowProject, default_duckdb, default_s3, project_resource
+from flow_assets.defs.sensors import deliveries_due
+from flow_assets.defs.sources import source_asset
+from flow_assets.spec.destination import S3Destination
+from flow_assets.spec.load import load_specs_tolerantly
+from flow_assets.spec.source import DuckDBSource
+from flow_assets.spec.specs import Specs
+
+
+def load_flows(
+    path: str | Path,
+    key_prefix: str | Sequence[str] | None = None,
+    *,
+    state: str | Path = ".flows",
+    ledger: str | None = None,
+    resources: Mapping[str, Any] | None = None,
+    sensor_running: bool = False,
+) -> dg.Definitions:
+    """The flows of a folder of specs as Dagster definitions, ready to be merged with others.
+
+    Nothing is read from any source, and nothing is connected to. A spec that is broken takes down its own flow, visibly.
+
+    Args:
+        path: the folder that holds ``sources/``, ``destinations/`` and ``flows/``.
+        key_prefix: goes before all asset keys and, joined by ``_``, before the names of resources, pools and the sensor.
+        state: folder of the spool and, unless ``ledger`` names a database, of the ledger. The command line needs the same.
+        ledger: database URL of the ledger.
+        resources: take the place of ours by key: ``s3_<destination>`` (an ``S3Resource``), ``duckdb_<source>`` (a ``DuckDBResource``),
+            ``delivery_<destination>`` (an IO manager), ``flow_project``.
+        sensor_running: whether the sensor that requests deliveries is on before anybody switched it on.
+    """
+    keys = Keys.below(key_prefix)
+    specs, problems = load_specs_tolerantly(Path(path))
+    partitions = Partitions.covering(specs.flows.values())
+    project = FlowProject(specs, Path(state).absolute(), ledger)
+    broken = Broken.of(Path(path), problems, keys)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # code references are marked as such
+        return dg.Definitions(
+            assets=[*_assets(specs, keys, partitions), *broken.assets()],
+            asset_checks=broken.checks(),
+            sensors=[deliveries_due(specs, keys, partitions, broken, sensor_running)],
+            resources=_resources(project, keys, partitions) | dict(resources or {}),
+        )
+
+
+def _assets(specs: Specs, keys: Keys, partitions: Partitions) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
+    for source in specs.sources.values():
+        yield source_asset(specs, source, keys)
+    for flow in specs.flows.values():
+        yield deliveries_asset(specs, flow, keys, partitions)
+        yield events_asset(specs, flow, keys, partitions)
+
+
+def _resources(project: FlowProject, keys: Keys, partitions: Partitions) -> dict[str, Any]:
+    specs = project.specs
+    found: dict[str, Any] = {keys.project(): project_resource(project)}
+    for source in specs.sources.values():
+        if isinstance(source, DuckDBSource):
+            found[keys.duckdb(source.name)] = default_duckdb(source, specs.project)
+    for destination in specs.destinations.values():
+        found[keys.destination(destination.name)] = delivery_io_manager(destination, keys, partitions)
+        if isinstance(destination, S3Destination):
+            found[keys.s3(destination.name)] = default_s3(destination)
+    return found

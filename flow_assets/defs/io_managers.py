@@ -1,0 +1,150 @@
+"""How does Dagster deliver? An IO manager per destination: its ``handle_output`` makes what the asset asks for and delivers it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from flow_assets.defs.deliveries import Pending
+from flow_assets.defs.event_time import touched
+from flow_assets.defs.failures import plain_failures
+from flow_assets.defs.keys import Keys
+from flow_assets.defs.metadata import Metadata, delivery_metadata, uri
+from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
+from flow_assets.defs.parts import DeliveredParts, delivered_parts, every_delivered_part
+from flow_assets.defs.resources import FlowProject
+from flow_assets.deliver import Delivered, Progress, deliver
+from flow_assets.errors import FlowError, RetryableError
+from flow_assets.line import Line
+from flow_assets.plan.intervals import Interval
+from flow_assets.spec.destination import Destination, S3Destination
+from flow_assets.spec.flow import Flow
+
+SECONDS_BETWEEN_PROGRESS: Final = 30
+
+
+class DeliveryIOManager(dg.IOManager):
+    """Delivers to one destination, local, S3, sFTP or FTP, and hands what was delivered to downstream assets.
+
+    Args:
+        project: specs and ledger.
+        destination: its name in the specs.
+        keys: the names in Dagster.
+        partitions: the definitions that the flows share.
+        s3: what supplies the client of an S3 destination: an ``S3Resource``, or a client.
+    """
+
+    def __init__(self, project: FlowProject, destination: str, keys: Keys, partitions: Partitions, s3: Any = None) -> None:
+        self._project, self._destination, self._keys, self._partitions, self._s3 = project, destination, keys, partitions, s3
+
+    def handle_output(self, context: dg.OutputContext, obj: Pending) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
+        """Deliver one interval after the other. The first that fails ends the step; those before it stay delivered, and are shown."""
+        made: dict[Interval, Metadata] = {}
+        try:
+            with plain_failures(obj.context.retry_number), self._line(obj) as line:
+                for interval in obj.intervals:
+                    began, is_shown = time.monotonic(), self._is_shown(obj, interval)
+                    for piece in self._project.opened.intervals_of(obj.flow.name, interval):
+                        delivered = self._deliver(line, obj, piece)
+                        yield from self._events(context, self._touched(obj.flow, delivered, is_shown))
+                        made[interval] = self._metadata(delivered, time.monotonic() - began)
+            _check_refused(obj)
+        except (dg.Failure, dg.RetryRequested):
+            yield from self._events(context, self._materializations(obj.flow, made))
+            raise
+        for interval, metadata in made.items():
+            obj.context.add_asset_metadata(metadata, partition_key=interval.key)
+
+    def load_input(self, context: dg.InputContext) -> DeliveredParts:
+        """The parts of the intervals that the downstream partition maps to; of everything delivered, if it has no partitions.
+
+        Raises:
+            PermanentError: one of the intervals is not delivered.
+        """
+        flow = self._project.specs.flows[context.asset_key.path[-1]]
+        ledger, open_ = self._project.opened.ledger, lambda: self._project.destination(flow.name, self._s3)
+        if not context.has_partition_key:
+            return every_delivered_part(ledger, flow.name, open_)
+        asked = [interval_of_key(key, flow.cadence) for key in context.asset_partition_keys]
+        return delivered_parts(ledger, flow.name, [interval for interval in asked if interval >= first_interval(flow)], open_)
+
+    @contextmanager
+    def _line(self, obj: Pending) -> Iterator[Line]:
+        """The flow's line. That it cannot be opened is a failure of the first interval: the sensor waits before it asks again."""
+        with ExitStack() as stack:
+            try:
+                line = stack.enter_context(self._project.line(obj.flow.name, obj.connect, self._s3))
+            except FlowError as error:
+                self._note(obj, error)
+                raise
+            yield line
+
+    def _note(self, obj: Pending, error: FlowError) -> None:
+        for interval in obj.intervals[:1]:
+            permanent = not isinstance(error, RetryableError)
+            self._project.opened.ledger.record_failure(obj.flow.name, interval, str(error), permanent, datetime.now(UTC))
+
+    def _deliver(self, line: Line, obj: Pending, interval: Interval) -> Delivered:
+        now = datetime.now(UTC)
+        try:
+            return deliver(line, interval, now=now, again=obj.again, progress=_progress(obj.context.log.info, interval))
+        except FlowError:
+            raise
+        except Exception as error:
+            line.ledger.record_failure(obj.flow.name, interval, f"unexpected {type(error).__name__}", False, now)
+            raise
+
+    def _metadata(self, delivered: Delivered, seconds: float) -> Metadata:
+        destination = self._project.specs.destinations[self._destination]
+        return delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, destination, seconds)
+
+    def _touched(self, flow: Flow, delivered: Delivered, is_shown: bool) -> Iterator[dg.AssetMaterialization]:
+        """Events by event time, for rows that Dagster has not been told of."""
+        if delivered.outcome in ("delivered", "adopted") or not is_shown:
+            yield from touched(delivered.manifest, delivered.report_path, flow, self._keys, self._partitions)
+
+    def _is_shown(self, obj: Pending, interval: Interval) -> bool:
+        which = dg.AssetRecordsFilter(self._keys.deliveries(obj.flow.name), asset_partitions=[interval.key])
+        return bool(obj.context.instance.fetch_materializations(which, limit=1).records)
+
+    def _materializations(self, flow: Flow, made: Mapping[Interval, Metadata]) -> Iterator[dg.AssetMaterialization]:
+        for interval, metadata in made.items():
+            yield dg.AssetMaterialization(self._keys.deliveries(flow.name), partition=interval.key, metadata=metadata)
+
+    @staticmethod
+    def _events(context: dg.OutputContext, materializations: Iterator[dg.AssetMaterialization]) -> Iterator[dg.DagsterEvent]:
+        """Each is shown as soon as it is yielded (what ``log_event`` is told is lost if the step fails)."""
+        return (dg.DagsterEvent.asset_materialization(context.step_context, event) for event in materializations)
+
+
+def _check_refused(obj: Pending) -> None:
+    if obj.refused:
+        raise dg.Failure(f"flow {obj.flow.name}: not delivered: {'; '.join(obj.refused)}", allow_retries=False)
+
+
+def _progress(say: Callable[[str], None], interval: Interval) -> Callable[[Progress], None]:
+    """A line in the run's log now and then, while something large is on its way."""
+    said = time.monotonic()
+
+    def tell(progress: Progress) -> None:
+        nonlocal said
+        if time.monotonic() - said >= SECONDS_BETWEEN_PROGRESS:
+            said = time.monotonic()
+            share = f"{progress.rows:,} of {progress.rows_total:,} rows encoded"
+            say(f"{interval.key}: {share}, {progress.parts} parts with {progress.bytes:,} bytes delivered")
+
+    return tell
+
+
+def delivery_io_manager(spec: Destination, keys: Keys, partitions: Partitions) -> dg.IOManagerDefinition:
+    """The resource ``delivery_<destination>``."""
+    s3 = {keys.s3(spec.name)} if isinstance(spec, S3Destination) else set()
+
+    def make(context: dg.InitResourceContext) -> DeliveryIOManager:
+        project = getattr(context.resources, keys.project())
+        return DeliveryIOManager(project, spec.name, keys, partitions, *(getattr(context.resources, key) for key in s3))
+
+    return dg.IOManagerDefinition(make, required_resource_keys={keys.project()} | s3, description=f"Delivers to {uri(spec, '')}")

@@ -1,0 +1,57 @@
+"""What is it called in Dagster? Keys of assets, resources and pools, below the prefix that a host project may give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names of one folder of specs. ``prefix`` keeps two folders apart in one Dagster instance."""
+
+    prefix: tuple[str, ...] = ()
+
+    @classmethod
+    def below(cls, prefix: str | Sequence[str] | None) -> "Keys":
+        """The names below a prefix, written as Dagster writes key prefixes: one word, or several."""
+        return cls((prefix,) if isinstance(prefix, str) else tuple(prefix or ()))
+
+    def deliveries(self, flow: str) -> dg.AssetKey:
+        """The asset whose partitions are the flow's intervals."""
+        return dg.AssetKey([*self.prefix, "deliveries", flow])
+
+    def events(self, flow: str) -> dg.AssetKey:
+        """The asset whose partitions are the flow's event time."""
+        return dg.AssetKey([*self.prefix, "flows", flow])
+
+    def source(self, source: str) -> dg.AssetKey:
+        """The external asset of an event table."""
+        return dg.AssetKey([*self.prefix, "sources", source])
+
+    def pool(self, flow: str) -> str:
+        """The pool, of limit 1, that a flow's deliveries and regenerations share."""
+        return self._joined("flow", flow)
+
+    def project(self) -> str:
+        """The resource that knows specs, state and ledger."""
+        return self._joined("flow_project")
+
+    def destination(self, destination: str) -> str:
+        """The IO manager that delivers to a destination."""
+        return self._joined("delivery", destination)
+
+    def s3(self, destination: str) -> str:
+        """The resource that supplies the client of an S3 destination."""
+        return self._joined("s3", destination)
+
+    def duckdb(self, source: str) -> str:
+        """The resource that supplies connections to a DuckDB source."""
+        return self._joined("duckdb", source)
+
+    def sensor(self) -> str:
+        """The sensor that requests deliveries."""
+        return self._joined("deliveries_due")
+
+    def _joined(self, *words: str) -> str:
+        return "_".join((*self.prefix, *words))

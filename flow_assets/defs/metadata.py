@@ -1,0 +1,109 @@
+"""What does the UI say about a delivery? The manifest, as Dagster metadata.
+
+Events are stored for years: tables are cut at a size that a person reads; the manifest at the destination holds the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from flow_assets.ledger.manifest import File, Manifest, PartitionRows, SchemaColumn
+from flow_assets.plan.cursors import cursor_to_json
+from flow_assets.plan.names import manifest_path
+from flow_assets.plan.times import format_time
+from flow_assets.spec.destination import Destination, FtpDestination, LocalDestination, S3Destination, SftpDestination
+
+MAX_TABLE_ROWS: Final = 200
+MAX_COLUMNS: Final = 300
+
+Metadata = dict[str, Any]
+
+
+def delivery_metadata(manifest: Manifest, report: str, outcome: str, destination: Destination, seconds: float | None = None) -> Metadata:
+    """What is shown on an interval of ``deliveries/<flow>``. ``seconds``: how long it took, None if nobody knows."""
+    rows = manifest.rows
+    late = [partition.max_lateness_seconds for partition in manifest.partitions if partition.max_lateness_seconds is not None]
+    found: Metadata = {
+        "outcome": outcome,
+        "dagster/partition_row_count": rows.written,
+        "rows_read": rows.read,
+        "rows_written": rows.written,
+        "rows_excluded_privacy": rows.excluded_privacy,
+        "rows_excluded_filter": rows.excluded_filter,
+        "rows_duplicate": rows.duplicates,
+        "rows_late": sum(partition.late_rows for partition in manifest.partitions),
+        "max_lateness_seconds": max(late, default=0.0),
+        "bytes": sum(file.bytes for file in manifest.files),
+        "interval": f"{format_time(manifest.interval.start)} to {format_time(manifest.interval.end)}",
+        "revision": manifest.revision,
+        "cursor": f"after {cursor_to_json(manifest.cursor.from_)} up to {cursor_to_json(manifest.cursor.to)}",
+        "destination": manifest.destination,
+        "dagster/uri": uri(destination, report),
+        "report": dg.MetadataValue.path(report),
+        "manifest": dg.MetadataValue.path(manifest_path(report)),
+        "parts": _parts_table(manifest.files),
+        "partitions": _partitions_table(manifest.partitions),
+        **_columns(manifest.schema_),
+    }
+    return found if seconds is None else found | {"seconds": round(seconds, 3)}
+
+
+def touched_metadata(manifest: Manifest, partition: PartitionRows, report_path: str, interval_key: str) -> Metadata:
+    """What is shown on an event-time partition of ``flows/<flow>`` that a delivery added rows to."""
+    lateness = partition.max_lateness_seconds
+    return {
+        "rows_appended": partition.rows,
+        "rows_late": partition.late_rows,
+        "max_lateness_seconds": 0.0 if lateness is None else lateness,
+        "interval": interval_key,
+        "revision": manifest.revision,
+        "report": dg.MetadataValue.path(report_path),
+    }
+
+
+def uri(destination: Destination, path: str) -> str:
+    """Where a path below a destination's root is, for people and for tools that open it. No secrets."""
+    match destination:
+        case LocalDestination():
+            return f"file:{_below(destination.root, path)}"
+        case S3Destination():
+            return f"s3://{destination.bucket}{_below('/' + destination.prefix, path)}"
+        case SftpDestination():
+            return f"sftp://{destination.host}:{destination.port}{_below(destination.root, path)}"
+        case FtpDestination():
+            scheme = "ftps" if destination.tls != "none" else "ftp"
+            port = f":{destination.port}" if destination.port else ""
+            return f"{scheme}://{destination.host}{port}{_below(destination.root, path)}"
+
+
+def _below(root: str, path: str) -> str:
+    return f"{root.rstrip('/')}/{path}"
+
+
+def _parts_table(files: Sequence[File]) -> dg.MetadataValue[Any]:
+    schema = _table(path="string", partition="string", rows="int", bytes="int", sha256="string")
+    return dg.MetadataValue.table(_cut([dg.TableRecord(file.model_dump()) for file in files], "path"), schema)
+
+
+def _partitions_table(partitions: Sequence[PartitionRows]) -> dg.MetadataValue[Any]:
+    schema = _table(partition="string", rows="int", late_rows="int", max_lateness_seconds="float")
+    values = ((p.key, p.rows, p.late_rows, p.max_lateness_seconds or 0.0) for p in partitions)
+    names = [column.name for column in schema.columns]
+    return dg.MetadataValue.table(_cut([dg.TableRecord(dict(zip(names, found, strict=True))) for found in values], "partition"), schema)
+
+
+def _cut(records: list[dg.TableRecord], first: str) -> list[dg.TableRecord]:
+    more = len(records) - MAX_TABLE_ROWS
+    return records if more <= 0 else [*records[:MAX_TABLE_ROWS], dg.TableRecord({first: f"… and {more} more: see the manifest"})]
+
+
+def _table(**columns: str) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, type_) for name, type_ in columns.items()])
+
+
+def _columns(schema: Sequence[SchemaColumn]) -> Mapping[str, Any]:
+    """The delivered columns, unless they are so many that every event would carry them in vain: then their number."""
+    if len(schema) > MAX_COLUMNS:
+        return {"columns": len(schema)}
+    return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(column.name, column.type) for column in schema])}

@@ -1,0 +1,96 @@
+"""What does a run need besides the specs? The project with its ledger, S3 clients and DuckDB connections: all resources, so that a host
+project can put its own in their place by key.
+
+None of them does anything until it is used: a run initializes the resources of all its steps at its start, and one flow's missing secret
+must not fail the other flows of the run.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from flow_assets.destinations.contract import Destination
+from flow_assets.destinations.opening import open_destination
+from flow_assets.destinations.s3_client import s3_client
+from flow_assets.line import Line
+from flow_assets.project import Project
+from flow_assets.spec.destination import S3Destination
+from flow_assets.spec.source import DuckDBSource
+from flow_assets.spec.specs import Specs
+
+
+@dataclass(frozen=True)
+class FlowProject:
+    """The resource ``flow_project``: one folder of specs and its state. The ledger is opened when first used."""
+
+    specs: Specs
+    state: Path
+    ledger_url: str | None = field(default=None, repr=False)
+
+    @cached_property
+    def opened(self) -> Project:
+        """The project, with its ledger.
+
+        Raises:
+            PermanentError, RetryableError: the ledger cannot be opened.
+        """
+        return Project.open(self.specs, self.state, self.ledger_url)
+
+    def line(self, flow: str, connect: Any, s3: Any) -> AbstractContextManager[Line]:
+        """A flow's line, with the connections and the client that resources supply."""
+        return self.opened.line(flow, connect, client_maker(s3))
+
+    def destination(self, flow: str, s3: Any) -> AbstractContextManager[Destination]:
+        """A flow's destination, likewise."""
+        spec = self.specs.destinations[self.specs.flows[flow].destination]
+        return open_destination(spec, self.specs.project, s3_client=client_maker(s3))
+
+
+class DestinationS3(S3Resource):
+    """An ``S3Resource`` whose client is as a destination's spec says: endpoint, credentials by reference, role, checksums."""
+
+    destination: dict[str, Any] = Field(description="The destination's spec. It refers to secrets and holds none.")
+
+    def get_client(self) -> Any:
+        """A new client.
+
+        Raises:
+            PermanentError: a secret that the spec refers to is not set.
+        """
+        return s3_client(S3Destination.model_validate(self.destination))()
+
+    def get_object_to_set_on_execution_context(self) -> Any:
+        """Itself: making the client here would let a missing secret fail every step of a run."""
+        return self
+
+
+def client_maker(s3: Any) -> Callable[[], Any] | None:
+    """What makes the client of an S3 destination; None elsewhere. A plain ``S3Resource`` in place of ours arrives here as its client."""
+    if s3 is None:
+        return None
+    return s3.get_client if isinstance(s3, S3Resource) else lambda: s3
+
+
+def default_s3(spec: S3Destination) -> DestinationS3:
+    """The resource ``s3_<destination>``."""
+    said = {"name": spec.name, **spec.model_dump(mode="json")}
+    return DestinationS3(region_name=spec.region, endpoint_url=spec.endpoint_url, destination=said)
+
+
+def default_duckdb(spec: DuckDBSource, project: Path) -> DuckDBResource:
+    """The resource ``duckdb_<source>``: the file, opened for reading only."""
+    return DuckDBResource(database=str(project / spec.uri), connection_config={"access_mode": "READ_ONLY"})
+
+
+def project_resource(project: FlowProject) -> dg.ResourceDefinition:
+    """The resource ``flow_project``. Its configuration is not shown: the ledger's URL may hold a password."""
+    where = f"The flows of {project.specs.folder}; spool, and ledger unless it is elsewhere, in {project.state}"
+    return dg.ResourceDefinition(lambda _: project, description=where)

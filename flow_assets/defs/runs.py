@@ -1,0 +1,83 @@
+"""What is on its way already? The ledger knows what is finished; Dagster's unfinished runs tell the rest."""
+
+import json
+import socket
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dagster as dg
+
+from flow_assets.defs.keys import Keys
+from flow_assets.defs.partitions import interval_of_key
+from flow_assets.plan.intervals import Interval, intervals_between
+from flow_assets.spec.flow import Flow
+
+PARTITION, RANGE_START, RANGE_END = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+CODE_SERVER = ".dagster/grpc_info"
+
+STARTED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+UNFINISHED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, *STARTED)
+
+
+@dataclass(frozen=True)
+class Underway:
+    """What unfinished runs will do: the intervals that they deliver, by flow, and the flows that they regenerate."""
+
+    intervals: dict[str, set[Interval]]
+    regenerating: set[str]
+    runs: int
+
+    @classmethod
+    def of(cls, runs: Sequence[dg.DagsterRun], flows: Iterable[Flow], keys: Keys) -> "Underway":
+        """As their asset selections and partition tags say."""
+        by_key = {keys.deliveries(flow.name): flow for flow in flows}
+        events = {keys.events(flow.name): flow.name for flow in by_key.values()}
+        found, regenerating, ours = defaultdict[str, set[Interval]](set), set(), 0
+        for run in runs:
+            selected = run.asset_selection or frozenset()
+            ours += any(key in by_key or key in events for key in selected)
+            regenerating |= {events[key] for key in selected if key in events}
+            for flow in (by_key[key] for key in selected if key in by_key):
+                found[flow.name].update(intervals_asked(run, flow.cadence))
+        return cls(dict(found), regenerating, ours)
+
+
+def unfinished(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
+    """Runs that are queued, starting, or at work."""
+    return instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED)))
+
+
+def intervals_asked(run: dg.DagsterRun, cadence: timedelta) -> list[Interval]:
+    """The intervals of a run for one partition, or for a range of them."""
+    first = run.tags.get(RANGE_START, run.tags.get(PARTITION))
+    last = run.tags.get(RANGE_END, first)
+    if first is None or last is None:
+        return []
+    return list(intervals_between(interval_of_key(first, cadence).start, interval_of_key(last, cadence).end, cadence))
+
+
+def lost(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> list[dg.DagsterRun]:
+    """Started runs whose processes are gone: they belonged to a code server that no longer answers.
+
+    Nothing else tells: after everything was killed (a power cut, say), Dagster holds them for running, and their places in the queue for
+    taken, until their longest run time is over. Told only of Dagster's default launcher and queue, where code servers are on this machine.
+    """
+    if not (isinstance(instance.run_launcher, dg.DefaultRunLauncher) and isinstance(instance.run_coordinator, dg.QueuedRunCoordinator)):
+        return []
+    return [run for run in runs if run.status in STARTED and _is_gone(json.loads(run.tags.get(CODE_SERVER, "{}")).get("socket"))]
+
+
+def _is_gone(path: str | None) -> bool:
+    if path is None:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False

@@ -1,0 +1,107 @@
+"""Why did Dagster start this run? One sensor asks for every interval that is due, of all flows.
+
+It works from desired state: every interval since a flow's start that has ended, less what the ledger has, less what is on its way. So
+whatever was missed, for whatever reason, is asked for again. It keeps no cursor: everything is looked up anew each time.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from flow_assets.defs.backlog import Backlog, Stretch, stretches
+from flow_assets.defs.broken import Broken
+from flow_assets.defs.keys import Keys
+from flow_assets.defs.partitions import Partitions, first_interval
+from flow_assets.defs.requests import Batch, batches, longest_stretch, run_request
+from flow_assets.defs.resources import FlowProject
+from flow_assets.defs.runs import Underway, lost, unfinished
+from flow_assets.defs.unshown import Unshown
+from flow_assets.ledger.store import Failure, Ledger
+from flow_assets.plan.times import format_time
+from flow_assets.spec.flow import Flow
+from flow_assets.spec.specs import Specs
+
+SECONDS_BETWEEN_EVALUATIONS: Final = 20
+MAX_UNFINISHED_RUNS: Final = 40
+
+
+def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Broken, running: bool) -> dg.SensorDefinition:
+    """The sensor of all flows. ``running``: on from the beginning, else switched on in the UI."""
+    unshown = Unshown(tuple(specs.flows.values()), specs, keys, partitions)
+    told = broken.evaluations()
+
+    @dg.sensor(
+        name=keys.sensor(),
+        asset_selection=dg.AssetSelection.assets(*(keys.deliveries(flow) for flow in specs.flows)),
+        minimum_interval_seconds=SECONDS_BETWEEN_EVALUATIONS,
+        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+        required_resource_keys={keys.project()},
+        description="Asks for every interval that is due and not delivered, oldest first; after downtime, for all that was missed.",
+    )
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        project: FlowProject = getattr(context.resources, keys.project())
+        now, ledger = datetime.now(UTC), project.opened.ledger
+        flows = list(project.specs.flows.values())
+        underway = Underway.of(_alive(context), flows, keys)
+        found = due_batches(flows, ledger, underway, now)
+        asked = found[: max(0, MAX_UNFINISHED_RUNS - underway.runs)]
+        events: list[Any] = [*told, *unshown.events(context.instance, ledger, underway)]
+        told.clear()
+        why_not = None if asked else _nothing(ledger, underway, len(found))
+        return dg.SensorResult([run_request(batch, keys, now) for batch in asked], skip_reason=why_not, asset_events=events)
+
+    return evaluate
+
+
+def due_batches(flows: Sequence[Flow], ledger: Ledger, underway: Underway, now: datetime) -> list[Batch]:
+    """Every run that should be asked for now, most urgent first."""
+    enabled = {flow.name: flow for flow in flows if flow.enabled}
+    cadences = Counter(flow.every for flow in enabled.values())
+    wanted: dict[str, list[Stretch]] = {}
+    for name, backlog in backlogs(enabled, ledger, underway).items():
+        if name not in underway.regenerating:
+            wanted[name] = stretches(backlog, now, longest_stretch(cadences[enabled[name].every]))
+    return batches(wanted, enabled, now)
+
+
+def backlogs(flows: dict[str, Flow], ledger: Ledger, underway: Underway) -> dict[str, Backlog]:
+    """What each flow still has to deliver, by a few queries for all flows together."""
+    covered, succeeded = ledger.covered_all(list(flows)), ledger.last_successes(list(flows))
+    failures: dict[str, list[Failure]] = {name: [] for name in flows}
+    for failure in ledger.failures():
+        failures.get(failure.flow, []).append(failure)
+    return {
+        name: Backlog(
+            start=first_interval(flow).start,
+            cadence=flow.cadence,
+            covered=covered[name],
+            underway=underway.intervals.get(name, ()),
+            failures=failures[name],
+            last_success=succeeded.get(name),
+        )
+        for name, flow in flows.items()
+    }
+
+
+def _alive(context: dg.SensorEvaluationContext) -> list[dg.DagsterRun]:
+    """Unfinished runs. Those whose processes are gone are marked as failed: what they did not deliver is asked for again."""
+    runs = unfinished(context.instance)
+    gone = {run.run_id: run for run in lost(context.instance, runs)}
+    for run in gone.values():
+        context.log.warning("run %s was cut off: its process is gone; what it did not deliver is asked for again", run.run_id)
+        context.instance.report_run_failed(run, "The run was cut off: its process is gone. What it did not deliver is asked for again.")
+    return [run for run in runs if run.run_id not in gone]
+
+
+def _nothing(ledger: Ledger, underway: Underway, waiting: int) -> str:
+    """Why nothing is asked for, in the tick's log."""
+    if waiting:
+        return f"{waiting} runs are due, but {underway.runs} are unfinished already: they come first."
+    failures = ledger.failures()
+    if failures:
+        shown = (f"{f.flow} {f.interval.key}, tried {f.attempts} times, last at {format_time(f.at)}: {f.error}" for f in failures[:3])
+        return f"Nothing else is due. {len(failures)} intervals failed and are tried again after a pause: {'; '.join(shown)}"
+    return f"Everything due is delivered or on its way ({underway.runs} runs)."

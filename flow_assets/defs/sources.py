@@ -1,0 +1,19 @@
+"""Which event tables do flows read? External assets: Dagster shows them and what hangs off them, and makes nothing."""
+
+import dagster as dg
+
+from flow_assets.defs import describe
+from flow_assets.defs.keys import Keys
+from flow_assets.spec.source import Source
+from flow_assets.spec.specs import Specs
+
+
+def source_asset(specs: Specs, source: Source, keys: Keys) -> dg.AssetSpec:
+    """The external asset ``sources/<source>``."""
+    return dg.AssetSpec(
+        keys.source(source.name),
+        description=describe.source_description(source),
+        kinds={describe.SOURCE_KINDS[source.type]},
+        group_name="sources",
+        metadata={"dagster/uri": source.uri, **describe.code_reference(specs, "source", source.name)},
+    )
