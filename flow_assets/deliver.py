@@ -68,6 +68,8 @@ def deliver(
         SpecError: the flow does not fit the source's columns.
         PermanentError, RetryableError: by whether trying again may help. No report was put.
     """
+    if interval.start < line.flow.start:
+        raise PermanentError(f"flow {line.flow.name} starts at {line.flow.start.isoformat()} — what was inserted before is regeneration's")
     with line.ledger.claim(line.flow.name, line.holder):
         try:
             return _deliver(line, interval, now, again, progress)

@@ -1,0 +1,126 @@
+"""Killed at any step with SIGKILL and run again, a delivery is there exactly once."""
+
+import csv
+import gzip
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import write_deltalake
+
+from flow_assets import deliver as module
+from flow_assets.ledger.manifest import Manifest
+from flow_assets.ledger.report import parse_report
+from flow_assets.plan.intervals import Interval
+from flow_assets.project import Project
+from flow_assets.spec.load import load_specs
+from tests.lines import NOW, events, quarter, write_specs
+
+SPAN = quarter(0)
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(["flow_assets.project", "flow_assets.deliver", "deltalake"])
+STEPS = 100
+"""More than there are."""
+
+
+def life(project: Path, kill_at: int, count: "Synchronized[int]") -> None:
+    """Deliver, and be killed before the ``kill_at``-th thing that leaves a trace; ``count`` says how many there were."""
+    from flow_assets.destinations.local import LocalFolder
+    from flow_assets.ledger.store import Ledger
+    from flow_assets.stages.parts import PartFile
+
+    def step() -> None:
+        count.value += 1
+        if count.value == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def traced(owner: Any, name: str) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            step()
+            result = original(*args, **kwargs)
+            step()
+            return result
+
+        setattr(owner, name, wrapped)
+
+    for owner, name in (
+        (Ledger, "decide_cursor"),
+        (Ledger, "record"),
+        (PartFile, "write"),
+        (PartFile, "finish"),
+        (LocalFolder, "put"),
+        (os, "replace"),
+        (os, "fsync"),
+    ):
+        traced(owner, name)
+    deliver(project, module.deliver)
+
+
+def deliver(project: Path, how: Callable[..., Any]) -> str:
+    opened = Project.open(load_specs(project / "flow_specs"), project / ".flows")
+    with opened.ledger, opened.line("feed") as line:
+        return str(how(line, SPAN, now=NOW).outcome)
+
+
+def delivered_rows(root: Path) -> list[int]:
+    """Rows of the one report's parts, by code that shares nothing with the encoder."""
+    [report] = root.rglob("*.report")
+    manifest = Manifest.from_json(report.with_suffix("").with_suffix(".manifest.json").read_bytes())
+    paths = parse_report(report.read_bytes())
+    assert paths == tuple(file.path for file in manifest.files)
+    return sorted(
+        int(row["n"]) for path in paths for row in csv.DictReader(io.StringIO(gzip.decompress((root / path).read_bytes()).decode()))
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_specs(tmp_path)
+    write_deltalake(tmp_path / "data/events", events((1, 1), (2, 16), (3, -500)))
+    move_to(tmp_path / "data/events", SPAN)
+    return tmp_path
+
+
+def move_to(table: Path, span: Interval) -> None:
+    """Make the table's only commit one of a moment within the interval."""
+    log = table / "_delta_log/00000000000000000000.json"
+    moment = int((span.start.timestamp() + 60) * 1000)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if "commitInfo" in line:
+            line["commitInfo"]["timestamp"] = moment
+    log.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+    os.utime(log, (moment / 1000, moment / 1000))
+
+
+def test_killed_at_every_step_and_run_again_everything_is_there_once(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    count = FORK.Value("i", 0)
+    killed = 0
+    for kill_at in range(1, STEPS):
+        copy = tmp_path_factory.mktemp("life") / "project"
+        shutil.copytree(project, copy)
+        count.value = 0
+        child = FORK.Process(target=life, args=(copy, kill_at, count))
+        child.start()
+        child.join(60)
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL
+        killed += 1
+        outcome = deliver(copy, module.deliver)
+        assert outcome in ("delivered", "adopted", "already"), kill_at
+        assert delivered_rows(copy / "delivered") == [1, 2, 3], kill_at
+        assert not list((copy / ".flows/spool").rglob("*.part")), "the spool is clean"
+        shutil.rmtree(copy)
+    assert killed > 20, "the steps were really taken"
+    assert child.exitcode == 0
