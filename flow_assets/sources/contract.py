@@ -14,10 +14,14 @@ from flow_assets.plan.cursors import Cursor
 
 @dataclass(frozen=True)
 class Freshest:
-    """The newest insertion and the newest event of a source, aware UTC; None where there is no row."""
+    """The newest insertion and the newest event of a source, aware UTC; None where there is no row.
+
+    ``unplaced`` counts rows without an insertion timestamp: they have no place in insertion order, so no interval will ever hold them.
+    """
 
     inserted: datetime | None
     event: datetime | None
+    unplaced: int = 0
 
 
 class Scan(Protocol):
@@ -41,7 +45,18 @@ class Scan(Protocol):
     def attach(self, engine: DuckDBPyConnection, columns: Sequence[str]) -> str:
         """A FROM clause (a relation's name, or a query in parentheses) with at least ``columns``, rows in insertion order.
 
-        Columns that the source gained after the rows were written are null. Names are quoted by the caller.
+        Columns that the source gained after the rows were written are null. Names are quoted by the caller. What was attached before
+        is gone: one query, one ``attach``.
+
+        Raises:
+            PermanentError: the source has no such column.
+        """
+
+    def repair(self, error: Exception) -> str | None:
+        """Whether a query that failed with ``error`` can now be run again, from its ``attach`` on: None if not.
+
+        Else a sentence that tells what will be read differently: text that is not UTF-8, whose invalid bytes become U+FFFD. It is
+        always repaired in the same way, so another attempt gives the same rows.
         """
 
 
@@ -64,7 +79,7 @@ class Source(Protocol):
         """Rows with ``after < position <= upto``."""
 
     def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> AbstractContextManager[Scan]:
-        """At least all rows with ``position <= upto`` whose event time lies in ``[start, end)``; may hold others, which the caller filters."""
+        """At least all rows with ``position <= upto`` whose event time lies in ``[start, end)``; may hold others: the caller filters."""
 
     def freshest(self) -> Freshest:
         """The newest insertion and the newest event, from statistics where the source has them."""

@@ -1,0 +1,98 @@
+"""Where do tests get rows from when the source does not matter? Memory: every append is a version, as in a Delta table."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flow_assets.errors import PermanentError
+from flow_assets.plan.columns import Column
+from flow_assets.plan.cursors import Cursor
+from flow_assets.sources.contract import Freshest
+
+
+class MemoryScan:
+    """Rows of some versions."""
+
+    paths: Sequence[str] = ()
+
+    def __init__(self, name: str, rows: pa.Table) -> None:
+        self._name = name
+        self._rows = rows
+
+    @property
+    def estimate(self) -> int | None:
+        return int(self._rows.num_rows)
+
+    def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
+        """Nothing to do."""
+
+    def attach(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:
+        known = {name.lower(): name for name in self._rows.column_names}
+        for column in columns:
+            if column.lower() not in known:
+                raise PermanentError(f"source {self._name} has no column {column} — correct the flow")
+        engine.register("memory_rows", self._rows.select([known[column.lower()] for column in columns]))
+        return "memory_rows"
+
+    def repair(self, error: Exception) -> str | None:  # noqa: ARG002  # memory holds no text that cannot be read
+        return None
+
+
+class MemorySource:
+    """An event table in memory; its cursor is the number of the newest append, -1 before the first.
+
+    ``event_time`` names the column that :meth:`freshest` looks at.
+    """
+
+    def __init__(self, name: str = "memory", event_time: str | None = None) -> None:
+        self.name = name
+        self._event_time = event_time
+        self._appended: list[tuple[pa.Table, datetime]] = []
+
+    def append(self, table: pa.Table, inserted: datetime) -> int:
+        """Insert rows at a moment (aware UTC), all at once; returns the new version."""
+        self._appended.append((table, inserted))
+        return len(self._appended) - 1
+
+    def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
+        rows = self._rows(-1, self._version(len(self._appended) - 1 if at is None else at))
+        with duckdb.connect() as engine:
+            engine.register("memory_rows", rows.schema.empty_table())
+            described = engine.execute("DESCRIBE memory_rows").fetchall() if rows.num_columns else []
+        return tuple(Column(name, kind) for name, kind, *_ in described)
+
+    def cursor_at(self, moment: datetime) -> int:
+        visible = [version for version, (_, inserted) in enumerate(self._appended) if inserted <= moment]
+        return max(visible, default=-1)
+
+    @contextmanager
+    def inserted_between(self, after: Cursor, upto: Cursor) -> Iterator[MemoryScan]:
+        yield MemoryScan(self.name, self._rows(self._version(after), self._version(upto)))
+
+    @contextmanager
+    def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> Iterator[MemoryScan]:  # noqa: ARG002  # all rows will do
+        yield MemoryScan(self.name, self._rows(-1, self._version(upto)))
+
+    def freshest(self) -> Freshest:
+        filled = [(table, inserted) for table, inserted in self._appended if table.num_rows]
+        if not filled:
+            return Freshest(None, None)
+        events = [pc.max(table[self._event_time]).as_py() for table, _ in filled] if self._event_time else []
+        newest = max((event for event in events if event is not None), default=None)
+        return Freshest(max(inserted for _, inserted in filled), newest if newest is None or newest.tzinfo else newest.replace(tzinfo=UTC))
+
+    def _rows(self, after: int, upto: int) -> pa.Table:
+        """The rows of versions after the first and up to the second, with all columns up to then; those of the first append if it is -1."""
+        schemas = [table.schema for table, _ in self._appended[: max(upto, 0) + 1]]
+        schema = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
+        chosen = [table for table, _ in self._appended[after + 1 : upto + 1]]
+        return pa.concat_tables([schema.empty_table(), *chosen], promote_options="permissive")
+
+    def _version(self, cursor: Cursor) -> int:
+        if not isinstance(cursor, int):
+            raise TypeError(f"source {self.name}: {cursor!r} is not a version")
+        return cursor
