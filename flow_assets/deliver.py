@@ -103,9 +103,13 @@ def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progres
 def _execute(line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, progress: Callable[[Progress], None]) -> Manifest:
     """Put parts, then the manifest, then the report."""
     source = line.specs.sources[line.flow.source].columns
-    watch = _Watch(plan.tally.written, progress)
-    parts = encode(reading.engine, reading.attach, plan, source, reading.available, spool, watch.read)
-    files = _put_parts(line.destination, plan, parts, watch)
+
+    def put_parts() -> tuple[File, ...]:
+        watch = _Watch(plan.tally.written, progress)
+        parts = encode(reading.engine, reading.attach, plan, source, reading.available, spool, watch.read)
+        return _put_parts(line.destination, plan, parts, watch)
+
+    files = reading.repaired(put_parts)
     manifest = manifest_of(plan, files)
     _check_balance(plan, manifest)
     _put_bytes(line.destination, manifest.to_json(), plan.manifest_path, spool)

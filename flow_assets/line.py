@@ -1,16 +1,18 @@
 """What does one flow's delivery need, and what would it do? Opens the source, counts its rows, and plans."""
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
 from flow_assets.destinations.contract import Destination
-from flow_assets.errors import SpecError
+from flow_assets.errors import FlowError, SpecError
 from flow_assets.ledger.planned import manifest_of
 from flow_assets.ledger.store import Ledger, Recorded
 from flow_assets.plan.columns import Column, selected_columns
@@ -28,6 +30,8 @@ from flow_assets.stages.engine import lock, open_engine
 COSMETIC = ("description", "owners", "freshness", "enabled", "history_start")
 """Keys of a flow that do not change what it delivers."""
 
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 CursorAt = Callable[["Line", datetime], Cursor]
 
 
@@ -56,6 +60,17 @@ class Reading:
     def attach(self, columns: Sequence[str]) -> str:
         """The FROM clause that offers these columns."""
         return self.scan.attach(self.engine, columns)
+
+    def repaired(self, query: Callable[[], T]) -> T:
+        """What ``query`` gives. If it fails on text that the source can repair, it is run again from its beginning."""
+        while True:
+            try:
+                return query()
+            except FlowError as error:
+                told = self.scan.repair(error.__cause__) if isinstance(error.__cause__, Exception) else None
+                if told is None:
+                    raise
+                log.warning("%s", told)
 
 
 def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
@@ -115,7 +130,7 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
     """The plan of the first revision; of the recorded one again if nothing would differ; else of the next one, superseding it."""
     source, destination = line.specs.sources[line.flow.source], line.specs.destinations[line.flow.destination]
     columns = selected_columns(line.flow, reading.available, source.unavailable)
-    tally = count(reading.engine, reading.attach, line.flow, source.columns, reading.available)
+    tally = reading.repaired(lambda: count(reading.engine, reading.attach, line.flow, source.columns, reading.available))
     content = content_hash(line.specs, line.flow)
 
     def plan(revision: int, supersedes: Sequence[str] = ()) -> DeliveryPlan:
