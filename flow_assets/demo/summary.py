@@ -1,5 +1,6 @@
 """What happened, in a form that a person can check? Per flow: what was read, written and left out, and whether a recount agrees."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,15 +149,21 @@ def _cells(summary: FlowSummary) -> tuple[str, ...]:
 
 def _how_to_open(summaries: Sequence[FlowSummary], project: Project, demo: Demo) -> Iterator[str]:
     yield "Late: the row's event-time partition had ended before its interval began. Read back: by code that delivers nothing."
+    python = _shown(Path(sys.executable))
     yield "To look at the files (the S3 API's are copied to the demo's folder):"
     for summary in summaries:
         destination = project.specs.destinations[summary.flow.destination]
-        folder = root_of(destination, demo) / summary.flow.folder
+        folder = _shown(root_of(destination, demo) / summary.flow.folder)
         pattern = f"{summary.flow.name}_*_data_*" if isinstance(destination, SftpDestination) else f"{summary.flow.name}/data/**/data_*"
         query = f"SELECT count(*) FROM {_READERS[summary.flow.format.type]}('{folder}/{pattern}')"
-        yield f'  {summary.flow.name}: python -c "import duckdb; duckdb.sql(\\"{query}\\").show()"'
-    yield f"To have the servers back, until Ctrl-C: python -m flow_assets.demo.servers {demo.folder}"
-    yield f"  then, with the password from {demo.folder / 'env'}: sftp -P {demo.ports().sftp} {SFTP_USER}@127.0.0.1"
+        yield f'  {summary.flow.name}: {python} -c "import duckdb; duckdb.sql(\\"{query}\\").show()"'
+    yield f"To have the servers back, until Ctrl-C: {python} -m flow_assets.demo.servers {_shown(demo.folder)}"
+    yield f"  then, with the password from {_shown(demo.folder / 'env')}: sftp -P {demo.ports().sftp} {SFTP_USER}@127.0.0.1"
+
+
+def _shown(path: Path) -> Path:
+    """A path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def describe(interval: Interval) -> str:
