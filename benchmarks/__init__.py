@@ -1,0 +1,1 @@
+"""Measurements of this project against named limits, in one run. `make bench`; results in RESULTS.md."""
