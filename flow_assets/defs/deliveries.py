@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from flow_assets.defs import describe
+from flow_assets.defs.assets import asset
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
 from flow_assets.line import content_hash
@@ -24,10 +24,15 @@ Connect = Callable[[], AbstractContextManager[Any]]
 MAX_INTERVALS_PER_RUN = 24
 
 
-class DeliveryConfig(dg.Config):
-    """What the launchpad offers."""
-
-    again: bool = Field(default=False, description="Make it anew although it is delivered: a new revision if the content differs.")
+CONFIG = dg.Field(
+    {
+        "again": dg.Field(
+            bool,
+            default_value=False,
+            description="Make it anew although it is delivered: if the content differs, as a new revision that supersedes the old one.",
+        )
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -47,30 +52,34 @@ class Pending:
 
 def deliveries_asset(specs: Specs, flow: Flow, keys: Keys, partitions: Partitions) -> dg.AssetsDefinition:
     """The asset ``deliveries/<flow>``: materializing a key makes and delivers that interval."""
-    connection = {keys.duckdb(flow.source)} if isinstance(specs.sources[flow.source], DuckDBSource) else set()
-
-    @dg.asset(
-        key=keys.deliveries(flow.name),
+    connections = [keys.duckdb(flow.source)] if isinstance(specs.sources[flow.source], DuckDBSource) else []
+    spec = dg.AssetSpec(
+        keys.deliveries(flow.name),
         deps=[keys.source(flow.source)],
         partitions_def=partitions.intervals[flow.every],
-        backfill_policy=dg.BackfillPolicy.multi_run(MAX_INTERVALS_PER_RUN),
-        io_manager_key=keys.destination(flow.destination),
-        required_resource_keys=connection,
-        pool=keys.pool(flow.name),
         code_version=content_hash(specs, flow),
         freshness_policy=_freshness(flow),
         description=describe.deliveries_description(specs, flow),
-        owners=list(flow.owners),
+        owners=flow.owners,
         tags=describe.tags(flow),
         kinds=describe.kinds(specs, flow),
         group_name=flow.destination,
         metadata=describe.metadata(specs, flow),
     )
-    def deliver_interval(context: dg.AssetExecutionContext, config: DeliveryConfig) -> Any:
-        connect = getattr(context.resources, connection.copy().pop()).get_connection if connection else None
-        return pending(context, flow, context.partition_keys, datetime.now(UTC), config.again, connect)
 
-    return deliver_interval
+    def ask(context: dg.AssetExecutionContext) -> Pending:
+        connect = next((getattr(context.resources, key).get_connection for key in connections), None)
+        return pending(context, flow, context.partition_keys, datetime.now(UTC), context.op_config["again"], connect)
+
+    return asset(
+        spec,
+        ask,
+        pool=keys.pool(flow.name),
+        backfill_policy=dg.BackfillPolicy.multi_run(MAX_INTERVALS_PER_RUN),
+        io_manager_key=keys.destination(flow.destination),
+        resource_keys=connections,
+        config=CONFIG,
+    )
 
 
 def pending(context: Any, flow: Flow, partition_keys: Sequence[str], now: datetime, again: bool, connect: Connect | None) -> Pending:

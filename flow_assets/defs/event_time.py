@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from flow_assets.defs import describe
+from flow_assets.defs.assets import asset
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.metadata import touched_metadata
 from flow_assets.defs.partitions import Partitions
@@ -16,24 +17,22 @@ from flow_assets.spec.specs import Specs
 
 def events_asset(specs: Specs, flow: Flow, keys: Keys, partitions: Partitions) -> dg.AssetsDefinition:
     """The asset ``flows/<flow>``. Materializing it is regeneration; ranges become one run each."""
-
-    @dg.asset(
-        key=keys.events(flow.name),
+    spec = dg.AssetSpec(
+        keys.events(flow.name),
         deps=[keys.source(flow.source)],
         partitions_def=partitions.of_events(flow),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=keys.pool(flow.name),
         description=describe.events_description(flow),
-        owners=list(flow.owners),
+        owners=flow.owners,
         tags=describe.tags(flow),
         kinds=describe.kinds(specs, flow),
         group_name=flow.destination,
         metadata=describe.metadata(specs, flow),
     )
-    def regenerate() -> None:
+
+    def regenerate(_: dg.AssetExecutionContext) -> None:
         raise dg.Failure(_not_yet(flow), allow_retries=False)
 
-    return regenerate
+    return asset(spec, regenerate, pool=keys.pool(flow.name), backfill_policy=dg.BackfillPolicy.single_run())
 
 
 def touched(manifest: Manifest, report_path: str, flow: Flow, keys: Keys, partitions: Partitions) -> Iterator[dg.AssetMaterialization]:

@@ -5,7 +5,6 @@ None of them does anything until it is used: a run initializes the resources of 
 must not fail the other flows of the run.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,13 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
-from dagster_duckdb import DuckDBResource
-from pydantic import Field
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.opening import open_destination
-from flow_assets.destinations.s3_client import s3_client
 from flow_assets.line import Line
 from flow_assets.project import Project
 from flow_assets.spec.destination import S3Destination
@@ -54,39 +49,24 @@ class FlowProject:
         return open_destination(spec, self.specs.project, s3_client=client_maker(s3))
 
 
-class DestinationS3(S3Resource):
-    """An ``S3Resource`` whose client is as a destination's spec says: endpoint, credentials by reference, role, checksums."""
-
-    destination: dict[str, Any] = Field(description="The destination's spec. It refers to secrets and holds none.")
-
-    def get_client(self) -> Any:
-        """A new client.
-
-        Raises:
-            PermanentError: a secret that the spec refers to is not set.
-        """
-        return s3_client(S3Destination.model_validate(self.destination))()
-
-    def get_object_to_set_on_execution_context(self) -> Any:
-        """Itself: making the client here would let a missing secret fail every step of a run."""
-        return self
-
-
-def client_maker(s3: Any) -> Callable[[], Any] | None:
+def client_maker(s3: Any) -> Any:
     """What makes the client of an S3 destination; None elsewhere. A plain ``S3Resource`` in place of ours arrives here as its client."""
     if s3 is None:
         return None
-    return s3.get_client if isinstance(s3, S3Resource) else lambda: s3
+    return getattr(s3, "get_client", lambda: s3)
 
 
-def default_s3(spec: S3Destination) -> DestinationS3:
+def default_s3(spec: S3Destination) -> Any:
     """The resource ``s3_<destination>``."""
-    said = {"name": spec.name, **spec.model_dump(mode="json")}
-    return DestinationS3(region_name=spec.region, endpoint_url=spec.endpoint_url, destination=said)
+    from flow_assets.defs.destination_s3 import DestinationS3
+
+    return DestinationS3.of(spec)
 
 
-def default_duckdb(spec: DuckDBSource, project: Path) -> DuckDBResource:
+def default_duckdb(spec: DuckDBSource, project: Path) -> Any:
     """The resource ``duckdb_<source>``: the file, opened for reading only."""
+    from dagster_duckdb import DuckDBResource
+
     return DuckDBResource(database=str(project / spec.uri), connection_config={"access_mode": "READ_ONLY"})
 
 
