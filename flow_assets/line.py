@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,9 @@ from flow_assets.spec.flow import Flow
 from flow_assets.spec.model import spec_hash
 from flow_assets.spec.specs import Specs
 from flow_assets.stages.count import count
+from flow_assets.stages.encode import event_time_column
 from flow_assets.stages.engine import lock, open_engine
+from flow_assets.stages.shape import happened_within
 
 COSMETIC = ("description", "owners", "freshness", "enabled", "history_start")
 """Keys of a flow that do not change what it delivers."""
@@ -50,16 +52,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Reading:
-    """An interval's rows in a locked engine, the source's columns, and the cursors that the rows lie between."""
+    """Rows in a locked engine, the source's columns, and the cursors that the rows lie between; of a span of event time, or any."""
 
     engine: duckdb.DuckDBPyConnection
     scan: Scan
     available: tuple[Column, ...]
-    cursors: tuple[Cursor, Cursor]
+    cursors: tuple[Cursor | None, Cursor]
+    condition: str | None = None
 
     def attach(self, columns: Sequence[str]) -> str:
         """The FROM clause that offers these columns."""
-        return self.scan.attach(self.engine, columns)
+        relation = self.scan.attach(self.engine, columns)
+        return relation if self.condition is None else f"(SELECT * FROM {relation} WHERE {self.condition})"
 
     def repaired(self, query: Callable[[], T]) -> T:
         """What ``query`` gives. If it fails on text that the source can repair, it is run again from its beginning."""
@@ -89,13 +93,34 @@ def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
 @contextmanager
 def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Iterator[Reading]:
     """The rows between two cursors, ready to be queried."""
-    available = line.source.columns(cursors[1])
-    if problems := check_columns(line.flow.name, line.specs, available):
-        raise SpecError(problems)
-    with open_engine(spool) as engine, line.source.inserted_between(*cursors) as scan:
+    available = _fitting_columns(line, cursors[1])
+    with _locked(spool, line.source.inserted_between(*cursors)) as (engine, scan):
+        yield Reading(engine, scan, available, cursors)
+
+
+@contextmanager
+def open_reading_of_span(line: Line, span: Interval, as_of: Cursor, spool: Path) -> Iterator[Reading]:
+    """The rows of a span of event time as of a cursor, ready to be queried."""
+    available = _fitting_columns(line, as_of)
+    event_time = event_time_column(line.specs.sources[line.flow.source].columns, available)
+    with _locked(spool, line.source.happened_between(span.start, span.end, as_of)) as (engine, scan):
+        yield Reading(engine, scan, available, (None, as_of), happened_within(event_time, span))
+
+
+@contextmanager
+def _locked(spool: Path, rows: AbstractContextManager[Scan]) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan]]:
+    with open_engine(spool) as engine, rows as scan:
         scan.prepare(engine)
         lock(engine, scan.paths)
-        yield Reading(engine, scan, available, cursors)
+        yield engine, scan
+
+
+def _fitting_columns(line: Line, at: Cursor) -> tuple[Column, ...]:
+    """The source's columns as of a cursor, if the flow fits them."""
+    available = line.source.columns(at)
+    if problems := check_columns(line.flow.name, line.specs, available):
+        raise SpecError(problems)
+    return available
 
 
 def cursors_of(line: Line, interval: Interval, recorded: Recorded | None, cursor_at: CursorAt) -> tuple[Cursor, Cursor]:
@@ -104,16 +129,22 @@ def cursors_of(line: Line, interval: Interval, recorded: Recorded | None, cursor
     The neighbours come first so that deliveries meet exactly even where the ledger was lost and a boundary decided anew.
     """
     if recorded:
-        return recorded.manifest.cursor.from_, recorded.manifest.cursor.to
+        return _cursors(recorded)
     flow = line.flow.name
     before = line.ledger.deliveries(flow, interval.start - timedelta(microseconds=1), limit=1)
     after = line.ledger.deliveries(flow, interval.end, limit=1)
     meets_before = before and before[0].manifest.interval.end == interval.start
     meets_after = after and after[0].manifest.interval.start == interval.end
     return (
-        before[0].manifest.cursor.to if meets_before else cursor_at(line, interval.start),
-        after[0].manifest.cursor.from_ if meets_after else cursor_at(line, interval.end),
+        _cursors(before[0])[1] if meets_before else cursor_at(line, interval.start),
+        _cursors(after[0])[0] if meets_after else cursor_at(line, interval.end),
     )
+
+
+def _cursors(recorded: Recorded) -> tuple[Cursor, Cursor]:
+    cursor = recorded.manifest.cursor
+    assert cursor.from_ is not None, "deliveries have two cursors"
+    return cursor.from_, cursor.to
 
 
 def decided_cursor(line: Line, moment: datetime) -> Cursor:

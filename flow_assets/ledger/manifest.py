@@ -64,9 +64,9 @@ class IntervalSpan(_Entry):
 
 
 class CursorSpan(_Entry):
-    """Rows after ``from_`` up to and including ``to`` were read. A version, or a moment (aware UTC)."""
+    """Rows after ``from_`` (None, in regenerations: from the beginning) up to and including ``to``. Versions, or moments (aware UTC)."""
 
-    from_: Position = Field(alias="from")
+    from_: Position | None = Field(alias="from")
     to: Position
 
 
@@ -111,12 +111,16 @@ class File(_Entry):
 
 
 class Manifest(_Entry):
-    """One delivery, or one regeneration, of one flow. ``format`` is the flow's format as the spec gives it."""
+    """One delivery, or one regeneration, of one flow. ``format`` is the flow's format as the spec gives it.
+
+    A regeneration has a ``span`` of event time; its ``interval`` is what was delivered without a gap by then.
+    """
 
     version: Literal[1] = VERSION
     flow: str
     kind: Kind
     interval: IntervalSpan
+    span: IntervalSpan | None = None
     revision: NonNegativeInt
     source: str
     destination: str

@@ -13,6 +13,7 @@ def manifest_of(plan: DeliveryPlan, files: Sequence[File]) -> Manifest:
         flow=flow.name,
         kind=plan.kind,
         interval=IntervalSpan(start=plan.interval.start, end=plan.interval.end),
+        span=IntervalSpan(start=plan.span.start, end=plan.span.end) if plan.span else None,
         revision=plan.revision,
         source=flow.source,
         destination=flow.destination,

@@ -59,13 +59,16 @@ class PartitionPlan:
 
 @dataclass(frozen=True)
 class DeliveryPlan:
-    """One delivery of one flow: which rows, as which files, under which names."""
+    """One delivery of one flow: which rows, as which files, under which names.
+
+    A regeneration has a ``span`` of event time, reads everything up to ``cursor_to``, and its ``interval`` is what was delivered by then.
+    """
 
     flow: Flow
     kind: Kind
     interval: Interval
     revision: int
-    cursor_from: Cursor
+    cursor_from: Cursor | None
     cursor_to: Cursor
     spec_hash: str
     columns: tuple[Column, ...]
@@ -73,6 +76,7 @@ class DeliveryPlan:
     partitions: tuple[PartitionPlan, ...]
     names: Names
     supersedes: tuple[str, ...] = ()
+    span: Interval | None = None
 
     @property
     def report_path(self) -> str:
@@ -91,9 +95,10 @@ class DeliveryPlan:
             "kind": self.kind,
             "source": self.flow.source,
             "destination": self.flow.destination,
-            "interval": {"start": format_time(self.interval.start), "end": format_time(self.interval.end)},
+            "interval": _span_json(self.interval),
             "revision": self.revision,
-            "cursor": {"from": cursor_to_json(self.cursor_from), "to": cursor_to_json(self.cursor_to)},
+            "span": _span_json(self.span),
+            "cursor": {"from": _cursor_json(self.cursor_from), "to": _cursor_json(self.cursor_to)},
             "spec_hash": self.spec_hash,
             "format": self.flow.format.model_dump(mode="json"),
             "schema": [{"name": column.name, "type": column.type} for column in self.columns],
@@ -124,7 +129,7 @@ def plan_delivery(
     flow: Flow,
     destination: Destination,
     interval: Interval,
-    cursors: tuple[Cursor, Cursor],
+    cursors: tuple[Cursor | None, Cursor],
     columns: Sequence[Column],
     tally: Tally,
     spec_hash: str,
@@ -150,3 +155,11 @@ def _partition_plan(flow: Flow, interval: Interval, names: Names, counted: Count
     late = bounds is not None and bounds[1] <= interval.start
     lateness = (interval.start - counted.earliest).total_seconds() if late and counted.earliest else None
     return PartitionPlan(counted.key, counted.rows, counted.rows if late else 0, lateness, names.part(counted.key, 1))
+
+
+def _span_json(span: Interval | None) -> dict[str, str] | None:
+    return None if span is None else {"start": format_time(span.start), "end": format_time(span.end)}
+
+
+def _cursor_json(cursor: Cursor | None) -> int | str | None:
+    return None if cursor is None else cursor_to_json(cursor)

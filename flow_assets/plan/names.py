@@ -24,7 +24,7 @@ from flow_assets.spec.flow import Format, PartitionBy
 Layout = Literal["folders", "flat"]
 Kind = Literal["delivery", "regeneration"]
 
-_NAMESPACE = uuid.UUID("5ab0d6a8-5a0c-5c39-9d2d-6d0f1f0c7a11")
+NAMESPACE = uuid.UUID("5ab0d6a8-5a0c-5c39-9d2d-6d0f1f0c7a11")
 
 
 def layout_of(destination_type: str) -> Layout:
@@ -34,7 +34,7 @@ def layout_of(destination_type: str) -> Layout:
 
 def delivery_guid(flow: str, interval: Interval, revision: int) -> str:
     """A UUID derived from what it names: the same delivery always has the same one."""
-    return str(uuid.uuid5(_NAMESPACE, f"delivery/{flow}/{format_time(interval.start)}/{format_time(interval.end)}/{revision}"))
+    return str(uuid.uuid5(NAMESPACE, f"delivery/{flow}/{format_time(interval.start)}/{format_time(interval.end)}/{revision}"))
 
 
 def extension(format_: Format) -> str:

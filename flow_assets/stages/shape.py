@@ -4,9 +4,10 @@ Rows leave in this order of rules, and each is counted where it leaves: privacy 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from flow_assets.plan.columns import Column
+from flow_assets.plan.intervals import Interval
 from flow_assets.plan.partitions import FILEABLE_FROM, FILEABLE_UNTIL, LENGTHS
 from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.source import SourceColumns
@@ -39,6 +40,12 @@ def event_moment(event_time: Column) -> str:
         case "TIMESTAMP":
             return name
     return f"{name}::TIMESTAMP"
+
+
+def happened_within(event_time: Column, span: Interval) -> str:
+    """SQL condition: the event time lies in a span."""
+    start, end = (moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") for moment in (span.start, span.end))
+    return f"{event_moment(event_time)} >= TIMESTAMP '{start}' AND {event_moment(event_time)} < TIMESTAMP '{end}'"
 
 
 def columns_needed(flow: Flow, source: SourceColumns, delivered: Sequence[Column], available: Sequence[Column]) -> tuple[str, ...]:
