@@ -28,6 +28,7 @@ from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import S3Destination
 from flow_assets.testing.destination_contract import LocalFiles, paths, sample
 from flow_assets.testing.faults import CuttingProxy
+from tests.servers.process import files_below
 from tests.servers.s3 import S3Server, rclone
 from tests.test_destination_s3 import MIB, PART, objects, s3_bucket, uploads
 
@@ -111,10 +112,11 @@ def test_an_object_that_is_not_what_was_sent_is_removed(moto_server: S3Server, b
 def test_an_object_that_changes_on_its_way_back_is_not_kept(moto_server: S3Server, bucket: str, local: LocalFiles) -> None:
     s3_bucket(moto_server, bucket).put(local.file(b"content"), "file.csv")
     moto_server.client().put_object(Bucket=bucket, Key="file.csv", Body=b"CONTENT", Metadata={"sha256": "0" * 64})
-    fetched = local.path()
+    fetched = local.file(b"earlier")
     with pytest.raises(RetryableError, match=r"file\.csv is not what was sent"):
         s3_bucket(moto_server, bucket).get("file.csv", fetched)
-    assert not fetched.exists()
+    assert fetched.read_bytes() == b"earlier"
+    assert files_below(fetched.parent) == {fetched.name, "local-1"}
 
 
 def test_an_object_of_somebody_else_has_no_hash(moto_server: S3Server, bucket: str, local: LocalFiles) -> None:

@@ -47,7 +47,7 @@ def _data_loader() -> Loader:
 
 
 def _config(spec: S3Destination) -> Config:
-    """Short time-outs and few attempts: whoever uses the destination retries."""
+    """Short time-outs and few attempts: whoever uses the destination retries. A store with its own address is asked by path by default."""
     return Config(
         connect_timeout=10,
         read_timeout=60,
@@ -55,7 +55,6 @@ def _config(spec: S3Destination) -> Config:
         retries={"mode": "standard", "total_max_attempts": 2},
         request_checksum_calculation=spec.checksum,
         response_checksum_validation=spec.checksum,
-        s3={"addressing_style": "path" if spec.endpoint_url else "auto"},
     )
 
 
