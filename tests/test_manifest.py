@@ -48,7 +48,7 @@ def test_reading_a_manifest_gives_back_what_was_written(made: Manifest) -> None:
 def test_the_keys_are_those_of_the_contract() -> None:
     said = json.loads(manifest().to_json())
     assert list(said) == [
-        *("version", "flow", "kind", "interval", "revision", "source", "destination", "format", "partition_by", "cursor"),
+        *("version", "flow", "kind", "interval", "span", "revision", "source", "destination", "format", "partition_by", "cursor"),
         *("spec_hash", "schema", "rows", "partitions", "files", "supersedes", "report"),
     ]
     assert said["version"] == 1
