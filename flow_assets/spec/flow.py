@@ -143,6 +143,14 @@ Sites = Annotated[
     Discriminator(_which_sites, custom_error_type="form", custom_error_message="is neither `all` nor a list — write `all` or `[123, 456]`"),
 ]
 
+
+def _no_number(value: Any) -> Any:
+    """To Python, 1 is true."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError("is a number — write one of `true`, `false`, `strict`")  # noqa: TRY004 (pydantic collects ValueErrors)
+    return value
+
+
 Moment = Annotated[datetime, BeforeValidator(forms.moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Day = Annotated[date, BeforeValidator(forms.day), WithJsonSchema({"type": "string", "format": "date"})]
 Owner = Annotated[str, AfterValidator(forms.owner)]
@@ -162,7 +170,7 @@ class Flow(Strict):
     )
     source: Name = Field(description="Name of the event table: a file in `sources/`.", examples=["web_events"])
     sites: Sites = Field(default="all", description="`all`, or a list of site ids.", examples=[[123, 456]])
-    privacy_filter: Literal[True, False, "strict"] = Field(
+    privacy_filter: Annotated[Literal[True, False, "strict"], BeforeValidator(_no_number)] = Field(
         default=False,
         description="`true` drops rows whose consent is false; `strict` also drops those whose consent is unknown.",
         examples=[True],

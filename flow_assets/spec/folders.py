@@ -15,7 +15,8 @@ _YAML = (".yaml", ".yml")
 
 def shown(path: Path) -> str:
     """A path as messages name it: as it was given, but relative to the current folder where it lies below it."""
-    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
+    here = f"{Path.cwd()}/"
+    return str(path).removeprefix(here)
 
 
 def spec_files(folder: Path) -> tuple[list[tuple[Kind, Path]], list[Problem]]:
