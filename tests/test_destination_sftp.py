@@ -20,10 +20,9 @@ from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, Ove
 from flow_assets.testing.destination_contract import MIB, LocalFiles, Make, RawNames, assert_there, paths, sample
 from flow_assets.testing.destination_faults import Cuttable
 from flow_assets.testing.faults import CuttingProxy
-from tests.servers.accounts import small_disk
 from tests.servers.asyncssh_server import AsyncsshServer, without
 from tests.servers.keys import ssh_key
-from tests.servers.process import free_port
+from tests.servers.process import files_below, free_port, small_disk
 from tests.servers.sftp import KEY, AnyServer, sftp
 from tests.servers.sshd import SshServer, as_current_user
 
@@ -52,7 +51,7 @@ class OnASftpServer(DestinationContract, OverTheNetwork):
 
     @pytest.fixture
     def raw_names(self, folder: Path) -> RawNames:
-        return lambda: {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        return lambda: files_below(folder)
 
     @pytest.fixture
     def cuttable(self, server: AnyServer, make: Make) -> Iterator[Cuttable]:
@@ -83,8 +82,8 @@ class TestJailedSshd(OnASftpServer, DeniesWriting, FillsUp):
         return jailed_sshd
 
     @pytest.fixture
-    def full(self, folder: Path, make: Make) -> Iterator[Destination]:
-        with small_disk(folder), make() as destination:
+    def full(self, server: AnyServer, folder: Path, make: Make) -> Iterator[Destination]:
+        with small_disk(folder / "small") as small, make(root=f"{server.root}/{folder.name}/{small.name}") as destination:
             yield destination
 
     @pytest.fixture
@@ -122,10 +121,6 @@ def destination(asyncssh_sftp: AsyncsshServer) -> Iterator[SftpServer]:
         yield destination
 
 
-def names_in(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
 # -- requests: large where they are taken, small where not --------------------------------------------------------------------------
 
 
@@ -156,7 +151,7 @@ def test_a_server_that_refuses_large_requests_gets_small_ones(
         destination.put(local.file(sample(MIB, seed=2)), "two.csv")
         assert_there(destination, local, "two.csv", sample(MIB, seed=2))
     assert max(asyncssh_sftp.writes) == SMALL_REQUEST
-    assert names_in(asyncssh_sftp.folder) == {"one.csv", "two.csv"}
+    assert files_below(asyncssh_sftp.folder) == {"one.csv", "two.csv"}
 
 
 def test_once_a_large_request_was_taken_a_failure_is_not_blamed_on_its_size(
@@ -181,16 +176,16 @@ def test_a_write_that_fails_among_others_that_succeed_is_no_success(
     asyncssh_sftp.failing_write = number
     with pytest.raises(RetryableError, match=r"cannot put folder/file.csv: the server answers 'Write failed' — "):
         destination.put(local.file(sample(5 * LARGE_REQUEST)), "folder/file.csv")
-    assert names_in(asyncssh_sftp.folder) == set()
+    assert files_below(asyncssh_sftp.folder) == set()
     destination.put(local.file(b"x"), "folder/file.csv")
-    assert names_in(asyncssh_sftp.folder) == {"folder/file.csv"}
+    assert files_below(asyncssh_sftp.folder) == {"folder/file.csv"}
 
 
 def test_a_full_disk_is_retryable_and_leaves_nothing(asyncssh_sftp: AsyncsshServer, destination: SftpServer, local: LocalFiles) -> None:
     asyncssh_sftp.room = MIB
     with pytest.raises(RetryableError, match=r"No space left on device.* — .*disk or quota"):
         destination.put(local.file(sample(2 * MIB)), "folder/file.csv")
-    assert names_in(asyncssh_sftp.folder) == set()
+    assert files_below(asyncssh_sftp.folder) == set()
 
 
 def test_a_file_that_arrives_short_is_sent_again(
@@ -199,7 +194,7 @@ def test_a_file_that_arrives_short_is_sent_again(
     monkeypatch.setattr(TransferClient, "write", lambda self, handle, source, request: 7)
     with pytest.raises(RetryableError, match=r"7 bytes of folder/\.file\.csv\.part were sent, but the server has 0 — "):
         destination.put(local.file(b"content"), "folder/file.csv")
-    assert names_in(asyncssh_sftp.folder) == set()
+    assert files_below(asyncssh_sftp.folder) == set()
 
 
 def test_a_server_that_stops_answering_is_given_up(
@@ -301,7 +296,7 @@ def test_what_a_killed_attempt_left_is_not_listed_and_is_replaced(
     (asyncssh_sftp.folder / "folder/.file.csv.part").write_bytes(b"half and longer")
     assert paths(destination) == []
     destination.put(local.file(b"x"), "folder/file.csv")
-    assert names_in(asyncssh_sftp.folder) == {"folder/file.csv"}
+    assert files_below(asyncssh_sftp.folder) == {"folder/file.csv"}
     assert (asyncssh_sftp.folder / "folder/file.csv").read_bytes() == b"x"
 
 
@@ -312,7 +307,7 @@ def test_a_folder_that_was_removed_meanwhile_is_made_again(
     destination.remove("a/b/file.csv")
     (asyncssh_sftp.folder / "a/b").rmdir()
     destination.put(local.file(b"x"), "a/b/file.csv")
-    assert names_in(asyncssh_sftp.folder) == {"a/b/file.csv"}
+    assert files_below(asyncssh_sftp.folder) == {"a/b/file.csv"}
 
 
 def test_names_that_are_not_ours_do_not_spoil_a_listing(asyncssh_sftp: AsyncsshServer, destination: SftpServer, local: LocalFiles) -> None:
@@ -344,7 +339,7 @@ def test_a_connection_that_ended_while_idle_is_made_again(asyncssh_sftp: Asyncss
         while destination._open.alive():
             time.sleep(0.01)
         destination.put(local.file(b"x"), "two.csv")
-    assert names_in(asyncssh_sftp.folder) == {"one.csv", "two.csv"}
+    assert files_below(asyncssh_sftp.folder) == {"one.csv", "two.csv"}
 
 
 # -- renaming -----------------------------------------------------------------------------------------------------------------------
@@ -371,7 +366,7 @@ def test_without_posix_rename_an_earlier_file_is_replaced(
         for content in (b"earlier", b"later"):
             destination.put(local.file(content), "folder/file.csv")
             assert_there(destination, local, "folder/file.csv", content)
-    assert names_in(asyncssh_sftp.folder) == {"folder/file.csv"}
+    assert files_below(asyncssh_sftp.folder) == {"folder/file.csv"}
 
 
 def test_a_server_that_forbids_renaming_is_permanent_and_left_clean(tmp_path: Path, local: LocalFiles) -> None:
@@ -381,7 +376,7 @@ def test_a_server_that_forbids_renaming_is_permanent_and_left_clean(tmp_path: Pa
             with pytest.raises(PermanentError, match=r"cannot put folder/file.csv: the server denies permission — let"):
                 destination.put(local.file(b"x"), "folder/file.csv")
             assert rename_step_of_failed(destination) == "rename"
-        assert names_in(server.folder) == set()
+        assert files_below(server.folder) == set()
 
 
 def rename_step_of_failed(destination: SftpServer) -> str:

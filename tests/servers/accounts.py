@@ -57,15 +57,3 @@ def account() -> Iterator[Account]:
     finally:
         subprocess.run(["userdel", "--force", name], check=False, capture_output=True)
         shutil.rmtree(jail, ignore_errors=True)
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of 4 MiB, mounted on ``folder``; skips the test where it cannot be mounted."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "none", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a full disk: only root can mount a small one")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -122,6 +122,7 @@ def serving(folder: Path, kinds: Sequence[Kind] = ("ed25519", "rsa", "ecdsa"), *
         asyncio.run_coroutine_threadsafe(_stop(acceptor), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
+        loop.close()
 
 
 async def _listen(server: AsyncsshServer, kinds: Sequence[Kind], options: Mapping[str, Any]) -> asyncssh.SSHAcceptor:
@@ -142,6 +143,10 @@ async def _listen(server: AsyncsshServer, kinds: Sequence[Kind], options: Mappin
 async def _stop(acceptor: asyncssh.SSHAcceptor) -> None:
     acceptor.close()
     await acceptor.wait_closed()
+    sessions = asyncio.all_tasks() - {asyncio.current_task()}
+    for session in sessions:
+        session.cancel()
+    await asyncio.gather(*sessions, return_exceptions=True)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 Kind = Literal["ed25519", "rsa", "ecdsa"]
 Form = Literal["openssh", "pem"]
 
+_LOOPBACK = ("127.0.0.1", "127.0.0.2")
 _FORMATS = {"openssh": PrivateFormat.OpenSSH, "pem": PrivateFormat.PKCS8}
 
 
@@ -40,10 +41,10 @@ def _private_key(kind: Kind) -> ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | 
 
 
 def certificate(folder: Path, *names: str) -> Path:
-    """A file with a new certificate, signed by itself, for 127.0.0.1 (or for ``names``), and its key."""
+    """A file with a new certificate, signed by itself, for loopback addresses (or for ``names``), and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test's server")])
-    alternatives = [x509.DNSName(name) for name in names] or [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    alternatives = [x509.DNSName(name) for name in names] or [x509.IPAddress(ipaddress.ip_address(address)) for address in _LOOPBACK]
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())

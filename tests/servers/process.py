@@ -13,30 +13,30 @@ import pytest
 PATIENCE = 60.0
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server((host, 0)) as server:
         return int(server.getsockname()[1])
 
 
-def answers(port: int) -> bool:
+def answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether something accepts connections there."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()
     except OSError:
         return False
     return True
 
 
 @contextmanager
-def running(command: Callable[[int], Sequence[str]], log: Path, cwd: Path | None = None) -> Iterator[int]:
+def running(command: Callable[[int], Sequence[str]], log: Path, cwd: Path | None = None, host: str = "127.0.0.1") -> Iterator[int]:
     """Start ``command(port)``, wait until the port answers, stop it when the block ends. Gives the port."""
     for attempt in range(3):
-        port = free_port()
+        port = free_port(host)
         with log.open("wb") as output:
             process = subprocess.Popen(command(port), stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=cwd)
         try:
-            if _started(process, port):
+            if _started(process, port, host):
                 yield port
                 return
             if attempt == 2:
@@ -45,10 +45,10 @@ def running(command: Callable[[int], Sequence[str]], log: Path, cwd: Path | None
             _stop(process)
 
 
-def _started(process: "subprocess.Popen[bytes]", port: int) -> bool:
+def _started(process: "subprocess.Popen[bytes]", port: int, host: str) -> bool:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
-        if answers(port):
+        if answers(port, host):
             return process.poll() is None
         time.sleep(0.02)
     return False
@@ -73,7 +73,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a server may be about to leave it
 
 
 def files_below(root: Path) -> set[str]:
