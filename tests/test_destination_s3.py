@@ -89,9 +89,11 @@ class S3Contract(DestinationContract, OverTheNetwork):
         return make(endpoint_url=f"http://127.0.0.1:{free_port()}")
 
     def test_an_unknown_key_is_permanent(self, make: Make) -> None:
-        assert_check_fails(make(key="AKIAUNKNOWN"), ())
-        with pytest.raises(PermanentError, match="access_key_id"):
-            list(make(key="AKIAUNKNOWN").list(""))
+        destination = make(key="AKIAUNKNOWN")
+        assert_check_fails(destination, ())
+        for call in (lambda: list(destination.list("")), lambda: destination.stat("file.csv")):
+            with pytest.raises(PermanentError, match="check what `access_key_id`"):
+                call()
 
     def test_a_bucket_that_is_missing_is_permanent(self, make: Make, local: LocalFiles) -> None:
         destination = make(bucket="no-such-bucket")

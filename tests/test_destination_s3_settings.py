@@ -187,7 +187,7 @@ def test_a_role_that_may_not_be_assumed_is_permanent(moto_server: S3Server, buck
 def test_credentials_that_are_not_set_are_permanent(
     moto_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(PermanentError, match="environment variable ELSEWHERE is not set"):
+    with pytest.raises(PermanentError, match=f"bucket {bucket} at http.*environment variable ELSEWHERE is not set"):
         s3_bucket(moto_server, bucket, secret_access_key={"env": "ELSEWHERE"}).stat("file.csv")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)

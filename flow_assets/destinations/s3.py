@@ -19,7 +19,7 @@ from flow_assets.destinations.copying import Content, copy, replacing
 from flow_assets.destinations.paths import checked_path, checked_prefix
 from flow_assets.destinations.s3_errors import explained, status_of
 from flow_assets.destinations.steps import check_by_use
-from flow_assets.errors import RetryableError
+from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import S3Destination
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class S3Bucket:
         self._spec = spec
         self._connect = client
         self._client: S3Client | None = None
-        self._bucket_seen = False
+        self._listed = False
         self._prefix = f"{spec.prefix}/" if spec.prefix else ""
         self._transfer = TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes, max_request_concurrency=4)
 
@@ -60,10 +60,10 @@ class S3Bucket:
             try:
                 head = self._s3.head_object(Bucket=self._spec.bucket, Key=key)
             except ClientError as error:
-                if status_of(error) != 404:
-                    raise
-                self._require_bucket()
-                return None
+                self._ask_for_the_reason()
+                if status_of(error) == 404:
+                    return None
+                raise
             return Entry(path, head["ContentLength"], _hash_in(head["Metadata"]))
 
     def list(self, prefix: str) -> Iterator[Entry]:
@@ -89,7 +89,7 @@ class S3Bucket:
         return check_by_use(self, folder, self._find_bucket)
 
     def close(self) -> None:
-        client, self._client, self._bucket_seen = self._client, None, False
+        client, self._client, self._listed = self._client, None, False
         if client is not None:
             client.close()
 
@@ -102,10 +102,18 @@ class S3Bucket:
     @property
     def _s3(self) -> "S3Client":
         if self._client is None:
-            self._client = self._connect()
+            self._client = self._connected()
             if self._spec.checksum == "when_required":
                 _without_checksums(self._client)
         return self._client
+
+    def _connected(self) -> "S3Client":
+        try:
+            return self._connect()
+        except PermanentError as error:
+            raise PermanentError(f"{self._place}: {error}") from error
+        except ValueError as error:
+            raise PermanentError(f"{self._place}: {error} — correct `endpoint_url`") from error
 
     @property
     def _place(self) -> str:
@@ -155,16 +163,18 @@ class S3Bucket:
                         yield Entry(found["Key"].removeprefix(self._prefix), found["Size"])
 
     def _find_bucket(self) -> str:
-        with self._errors("find the bucket"):
-            self._bucket_seen = False
-            self._require_bucket()
-        return f"{self._place} is there"
+        with self._errors("list the bucket"):
+            self._list_one()
+        return f"{self._place} lets us list it"
 
-    def _require_bucket(self) -> None:
-        """A HEAD that finds nothing does not tell whether the bucket is missing: look once."""
-        if not self._bucket_seen:
-            self._s3.head_bucket(Bucket=self._spec.bucket)
-            self._bucket_seen = True
+    def _ask_for_the_reason(self) -> None:
+        """A HEAD that fails does not tell why: that the bucket is missing or refuses us, a listing does."""
+        if not self._listed:
+            self._list_one()
+
+    def _list_one(self) -> None:
+        self._s3.list_objects_v2(Bucket=self._spec.bucket, Prefix=self._prefix, MaxKeys=1)
+        self._listed = True
 
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
