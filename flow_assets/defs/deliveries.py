@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
-from flow_assets.defs import describe
+from flow_assets.defs import clock, describe
 from flow_assets.defs.assets import asset
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
@@ -69,7 +69,7 @@ def deliveries_asset(specs: Specs, flow: Flow, keys: Keys, partitions: Partition
 
     def ask(context: dg.AssetExecutionContext) -> Pending:
         connect = next((getattr(context.resources, key).get_connection for key in connections), None)
-        return pending(context, flow, context.partition_keys, datetime.now(UTC), context.op_config["again"], connect)
+        return pending(context, flow, context.partition_keys, clock.now(), context.op_config["again"], connect)
 
     return asset(
         spec,

@@ -20,7 +20,7 @@ class DestinationS3(S3Resource):
     @classmethod
     def of(cls, spec: S3Destination) -> "DestinationS3":
         """The resource ``s3_<destination>``."""
-        said = {"name": spec.name, **spec.model_dump(mode="json")}
+        said = {"name": spec.name, **spec.model_dump(mode="json", exclude_none=True)}
         return cls(region_name=spec.region, endpoint_url=spec.endpoint_url, destination=said)
 
     def get_client(self) -> Any:

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
 
+from flow_assets.defs import clock
 from flow_assets.defs.deliveries import Pending
 from flow_assets.defs.event_time import touched
 from flow_assets.defs.failures import plain_failures
@@ -85,10 +85,10 @@ class DeliveryIOManager(dg.IOManager):
     def _note(self, obj: Pending, error: FlowError) -> None:
         for interval in obj.intervals[:1]:
             permanent = not isinstance(error, RetryableError)
-            self._project.opened.ledger.record_failure(obj.flow.name, interval, str(error), permanent, datetime.now(UTC))
+            self._project.opened.ledger.record_failure(obj.flow.name, interval, str(error), permanent, clock.now())
 
     def _deliver(self, line: Line, obj: Pending, interval: Interval) -> Delivered:
-        now = datetime.now(UTC)
+        now = clock.now()
         try:
             return deliver(line, interval, now=now, again=obj.again, progress=_progress(obj.context.log.info, interval))
         except FlowError:

@@ -6,11 +6,12 @@ whatever was missed, for whatever reason, is asked for again. It keeps no cursor
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
 
+from flow_assets.defs import clock
 from flow_assets.defs.backlog import Backlog, Stretch, stretches
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.keys import Keys
@@ -43,7 +44,7 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
     )
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         project: FlowProject = getattr(context.resources, keys.project())
-        now, ledger = datetime.now(UTC), project.opened.ledger
+        now, ledger = clock.now(), project.opened.ledger
         flows = list(project.specs.flows.values())
         underway = Underway.of(_alive(context), flows, keys)
         found = due_batches(flows, ledger, underway, now)
