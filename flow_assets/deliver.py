@@ -13,16 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from flow_assets.adopt import adopt, is_whole, newest_report, settle
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import BusyError, FlowError, PermanentError, RetryableError
+from flow_assets.ledger.deliveries import interval_of
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.planned import manifest_of
-from flow_assets.ledger.report import parse_report, report_text
-from flow_assets.ledger.store import Recorded
+from flow_assets.ledger.report import report_text
 from flow_assets.line import Line, Reading, cursors_of, decided_cursor, next_plan, open_reading, plan_interval
-from flow_assets.plan.delivery import DeliveryPlan, delivery_names
+from flow_assets.plan.delivery import DeliveryPlan
 from flow_assets.plan.intervals import Interval
-from flow_assets.plan.names import manifest_path
 from flow_assets.stages.encode import encode
 from flow_assets.stages.parts import Part
 
@@ -72,6 +72,9 @@ def deliver(
         raise PermanentError(f"flow {line.flow.name} starts at {line.flow.start.isoformat()} — what was inserted before is regeneration's")
     with line.ledger.claim(line.flow.name, line.holder):
         try:
+            settled = settle(line, now)
+            if settled is not None and interval_of(settled) == interval and settled.kind == "delivery" and not again:
+                return Delivered("adopted", settled, settled.report)
             return _deliver(line, interval, now, again, progress)
         except BusyError:
             raise
@@ -87,21 +90,25 @@ def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progres
         raise PermanentError(
             f"flow {line.flow.name}: a part of {interval.key} was delivered with another cadence — deliver what is due: the rest of it"
         )
-    if recorded is None and (adopted := _adopt(line, interval, now)):
-        return adopted
-    if recorded is not None and not again and _is_whole(line.destination, recorded):
+    if recorded is None and (report_path := newest_report(line, interval)):
+        return Delivered("adopted", adopt(line, report_path, now), report_path)
+    if recorded is not None and not again and is_whole(line.destination, recorded):
         return Delivered("already", recorded.manifest, recorded.report_path)
     cursors = cursors_of(line, interval, recorded, decided_cursor)
-    with _spool(line) as spool, open_reading(line, cursors, spool) as reading:
+    with flow_spool(line) as spool, open_reading(line, cursors, spool) as reading:
         plan = next_plan(line, interval, reading, recorded)
-        manifest = _execute(line, plan, reading, spool, progress)
+        manifest = put_all(line, plan, reading, spool, progress)
     line.ledger.record(manifest, plan.report_path, now, replace=recorded is not None)
     same = recorded is not None and recorded.manifest.revision == plan.revision
     return Delivered("repaired" if same else "delivered", manifest, plan.report_path)
 
 
-def _execute(line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, progress: Callable[[Progress], None]) -> Manifest:
-    """Put parts, then the manifest, then the report."""
+def put_all(line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, progress: Callable[[Progress], None]) -> Manifest:
+    """Put parts, then the manifest, then the report.
+
+    Raises:
+        FlowError: no report was put, or its answer was lost: then the next attempt finds and adopts it.
+    """
     source = line.specs.sources[line.flow.source].columns
 
     def put_parts() -> tuple[File, ...]:
@@ -113,6 +120,7 @@ def _execute(line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, prog
     manifest = manifest_of(plan, files)
     _check_balance(plan, manifest)
     _put_bytes(line.destination, manifest.to_json(), plan.manifest_path, spool)
+    line.ledger.announce(line.flow.name, plan.report_path)
     _put_bytes(line.destination, report_text([file.path for file in files]), plan.report_path, spool)
     return manifest
 
@@ -158,54 +166,8 @@ def _check_balance(plan: DeliveryPlan, manifest: Manifest) -> None:
         )
 
 
-def _adopt(line: Line, interval: Interval, now: datetime) -> Delivered | None:
-    """Record the newest report that is at the destination although the ledger does not know it."""
-    newest: str | None = None
-    revision = 0
-    while line.destination.stat(path := _report_path(line, interval, revision)):
-        newest, revision = path, revision + 1
-    if newest is None:
-        return None
-    with _spool(line) as spool:
-        manifest = Manifest.from_json(_fetch(line.destination, manifest_path(newest), spool))
-        listed = parse_report(_fetch(line.destination, newest, spool))
-    if (
-        manifest.flow != line.flow.name
-        or (manifest.interval.start, manifest.interval.end) != (interval.start, interval.end)
-        or listed != tuple(file.path for file in manifest.files)
-    ):
-        raise PermanentError(
-            f"flow {line.flow.name}: {newest} at destination {line.flow.destination} does not fit its manifest — another flow may write "
-            "there, or somebody changed it; move both files away, then deliver again"
-        )
-    line.ledger.adopt_cursors(line.flow.source, manifest)
-    line.ledger.record(manifest, newest, now)
-    return Delivered("adopted", manifest, newest)
-
-
-def _report_path(line: Line, interval: Interval, revision: int) -> str:
-    destination = line.specs.destinations[line.flow.destination]
-    return delivery_names(line.flow, destination, interval, revision).report("delivery", interval.end, revision)
-
-
-def _fetch(destination: Destination, path: str, spool: Path) -> bytes:
-    file = spool / "fetched"
-    try:
-        destination.get(path, file)
-    except FileNotFoundError as error:
-        raise PermanentError(f"{path} is missing beside its report — move the report away, then deliver again") from error
-    return file.read_bytes()
-
-
-def _is_whole(destination: Destination, recorded: Recorded) -> bool:
-    """Whether everything that the report lists is still there, by size."""
-    sizes = {file.path: file.bytes for file in recorded.manifest.files}
-    found = {path: destination.stat(path) for path in (*sizes, manifest_path(recorded.report_path), recorded.report_path)}
-    return all(entry is not None and entry.bytes == sizes.get(path, entry.bytes) for path, entry in found.items())
-
-
 @contextmanager
-def _spool(line: Line) -> Iterator[Path]:
+def flow_spool(line: Line) -> Iterator[Path]:
     """The flow's folder in the spool, empty at first (a killed process may have left something) and gone afterwards."""
     folder = line.spool / line.flow.name
     shutil.rmtree(folder, ignore_errors=True)

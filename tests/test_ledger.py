@@ -152,7 +152,7 @@ def test_more_flows_than_fit_into_one_query_are_answered_too(ledger: Ledger) -> 
 def test_contiguous_is_the_end_before_the_first_gap_whatever_the_order(ledger: Ledger, order: tuple[int, ...]) -> None:
     for number in order:
         record(ledger, number)
-        due_again = {span.start for span in due(START, CADENCE, interval(9).end, ledger.delivered("shop"))}
+        due_again = {span.start for span in due(START, CADENCE, interval(9).end, ledger.covered("shop"))}
         until = ledger.contiguous_until("shop", START, CADENCE)
         assert (until or START) == min(due_again)
     assert ledger.contiguous_until("shop", START, CADENCE) == interval(2).end

@@ -23,7 +23,8 @@ def cover(connection: Connection, flow: str, interval: Interval, recorded_at: da
     joined = min([start, *(since for since, _ in found)]), max([end, *(until for _, until in found)])
     if found == [joined]:
         return
-    connection.execute(delete(coverage).where(touched))
+    if found:
+        connection.execute(delete(coverage).where(touched))
     connection.execute(insert(coverage).values(flow=flow, since=joined[0], until=joined[1], grown_at=micros(recorded_at)))
 
 

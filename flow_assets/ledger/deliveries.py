@@ -15,6 +15,10 @@ from flow_assets.ledger.manifest import Manifest, SchemaColumn
 from flow_assets.ledger.tables import deliveries, files, micros, moment, partitions, schemas, supersessions
 from flow_assets.plan.intervals import Interval
 
+_newer = deliveries.alias("newer")
+_same_interval = [_newer.c[name] == deliveries.c[name] for name in ("flow", "kind", "interval_end", "interval_start")]
+_IS_NEWEST = ~exists().where(*_same_interval, _newer.c.revision > deliveries.c.revision)
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -42,9 +46,13 @@ def differences(found: Recorded, manifest: Manifest, report_path: str) -> list[s
     return [f"{key} (was {_short(was[key])}, is {_short(now[key])})" for key in now if was[key] != now[key]]
 
 
-def put(connection: Connection, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:
-    """Write a manifest into the tables, in place of what is recorded under its flow, kind, interval and revision."""
+def remove(connection: Connection, manifest: Manifest) -> None:
+    """Forget what is recorded under this manifest's flow, kind, interval and revision, with its files and partitions."""
     connection.execute(delete(deliveries).where(_same(manifest)))
+
+
+def add(connection: Connection, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:
+    """Write a manifest into the tables."""
     columns = json.dumps([column.model_dump() for column in manifest.schema_], ensure_ascii=False)
     schema_hash = hashlib.sha256(columns.encode()).hexdigest()[:32]
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -58,10 +66,13 @@ def put(connection: Connection, manifest: Manifest, report_path: str, recorded_a
 
 def of_flow(flow: str) -> Select[Any]:
     """The deliveries (not regenerations) of a flow, in their newest revision."""
-    newer = deliveries.alias("newer")
-    same = [newer.c[name] == deliveries.c[name] for name in ("flow", "kind", "interval_end", "interval_start")]
-    superseded = exists().where(*same, newer.c.revision > deliveries.c.revision)
-    return select(deliveries).where(_delivered(flow), ~superseded)
+    return select(deliveries).where(_delivered(flow), _IS_NEWEST)
+
+
+def regenerations(flow: str) -> Select[Any]:
+    """The regenerations of a flow, each of which is a delivery of its own, oldest first."""
+    found = select(deliveries).where(deliveries.c.flow == flow, deliveries.c.kind == "regeneration")
+    return found.order_by(deliveries.c.interval_end, deliveries.c.revision)
 
 
 def of_interval(flow: str, interval: Interval) -> Select[Any]:
@@ -119,7 +130,7 @@ def _row(manifest: Manifest) -> dict[str, Any]:
     return {
         **_key(manifest),
         **{f"rows_{name}": count for name, count in manifest.rows.model_dump().items()},
-        "cursor_from": cursor_text(manifest.cursor.from_),
+        "cursor_from": "null" if manifest.cursor.from_ is None else cursor_text(manifest.cursor.from_),
         "cursor_to": cursor_text(manifest.cursor.to),
         "spec_hash": manifest.spec_hash,
         "manifest": json.dumps(manifest.as_mapping() | {"schema": []}, ensure_ascii=False),

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from flow_assets.errors import PermanentError
-from flow_assets.ledger import claims, coverage, cursors, deliveries, failures
+from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, failures, standing
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
 from flow_assets.ledger.failures import Failure
 from flow_assets.ledger.manifest import CursorSpan, Manifest
 from flow_assets.ledger.migrations import migrate
+from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
@@ -70,6 +71,7 @@ class Ledger:
         be missing from the deliveries beside this one, or be in two of them.
         """
         start, end = manifest.interval.start, manifest.interval.end
+        assert manifest.cursor.from_ is not None, "only deliveries lie between two boundaries"
         found = cursors.adopt(self._database, source, {start: manifest.cursor.from_, end: manifest.cursor.to})
         return CursorSpan(from_=found[start], to=found[end])
 
@@ -87,8 +89,11 @@ class Ledger:
             differing = deliveries.differences(found, manifest, report_path) if found else []
             if differing and not replace:
                 raise _not_the_same(manifest, differing)
+            if differing:
+                deliveries.remove(connection, manifest)
             if differing or not found:
-                deliveries.put(connection, manifest, report_path, recorded_at)
+                deliveries.add(connection, manifest, report_path, recorded_at)
+            announcements.announce(connection, manifest.flow, None)
             if manifest.kind == "delivery":
                 coverage.cover(connection, manifest.flow, interval, recorded_at)
                 failures.clear(connection, manifest.flow, interval)
@@ -158,10 +163,30 @@ class Ledger:
         with self._database.reading() as connection:
             return coverage.overlaps(connection, flow, interval)
 
+    def standing_files(self, flow: str, until: datetime, first_key: str, last_key: str) -> list[Standing]:
+        """The flow's files that count, in partitions between two keys (included): of regenerations, and of intervals that end by then."""
+        with self._database.reading() as connection:
+            return standing.standing_files(connection, flow, until, first_key, last_key)
+
+    def regenerations(self, flow: str) -> list[Recorded]:
+        """Every regeneration of a flow, oldest first."""
+        with self._database.reading() as connection:
+            return deliveries.recorded(connection, deliveries.regenerations(flow))
+
     def superseded(self, flow: str) -> set[str]:
         """Paths that some manifest of the flow supersedes: their rows no longer count."""
         with self._database.reading() as connection:
             return deliveries.superseded_paths(connection, flow)
+
+    def announce(self, flow: str, report_path: str | None) -> None:
+        """Say which report is about to be put, or (None) that none is. Recording a manifest takes its announcement back."""
+        with self._database.writing(_subject(flow)) as connection:
+            announcements.announce(connection, flow, report_path)
+
+    def announced(self, flow: str) -> str | None:
+        """The report that a process wanted to put and did not record."""
+        with self._database.reading() as connection:
+            return announcements.announced(connection, flow)
 
     def record_failure(self, flow: str, interval: Interval, error: str, permanent: bool, at: datetime) -> None:
         """Write down that an attempt at an interval failed; ``error`` must hold no secret."""

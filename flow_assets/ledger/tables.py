@@ -105,6 +105,9 @@ failures = Table(
     Column("at", BigInteger, nullable=False),
 )
 
+# The report that a flow's process is about to put: if it is killed before it records it, the next one looks for it.
+announcements = Table("announcements", metadata, Column("flow", Text, primary_key=True), Column("report_path", Text, nullable=False))
+
 claims = Table(
     "claims",
     metadata,
