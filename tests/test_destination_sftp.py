@@ -1,13 +1,8 @@
 """Does an sFTP destination keep the contract on real servers, trust only the pinned server, and explain every refusal?"""
 
-import socket
-import struct
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +18,7 @@ from flow_assets.testing.faults import CuttingProxy
 from tests.servers.asyncssh_server import AsyncsshServer, without
 from tests.servers.keys import ssh_key
 from tests.servers.process import files_below, free_port, small_disk
+from tests.servers.scripted_sftp import ScriptedServer
 from tests.servers.sftp import KEY, AnyServer, sftp
 from tests.servers.sshd import SshServer, as_current_user
 
@@ -181,6 +177,13 @@ def test_a_write_that_fails_among_others_that_succeed_is_no_success(
     assert files_below(asyncssh_sftp.folder) == {"folder/file.csv"}
 
 
+def test_a_file_that_cannot_be_closed_is_no_success(asyncssh_sftp: AsyncsshServer, destination: SftpServer, local: LocalFiles) -> None:
+    asyncssh_sftp.failing_close = True
+    with pytest.raises(RetryableError, match="the server answers 'Close failed' — "):
+        destination.put(local.file(b"content"), "folder/file.csv")
+    assert files_below(asyncssh_sftp.folder) == set()
+
+
 def test_a_full_disk_is_retryable_and_leaves_nothing(asyncssh_sftp: AsyncsshServer, destination: SftpServer, local: LocalFiles) -> None:
     asyncssh_sftp.room = MIB
     with pytest.raises(RetryableError, match=r"No space left on device.* — .*disk or quota"):
@@ -197,13 +200,14 @@ def test_a_file_that_arrives_short_is_sent_again(
     assert files_below(asyncssh_sftp.folder) == set()
 
 
+@pytest.mark.parametrize("size", [1, 8 * MIB], ids=["a small file", "more than it takes unanswered"])
 def test_a_server_that_stops_answering_is_given_up(
-    asyncssh_sftp: AsyncsshServer, local: LocalFiles, monkeypatch: pytest.MonkeyPatch
+    asyncssh_sftp: AsyncsshServer, local: LocalFiles, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(ssh, "ANSWER_TIMEOUT", 0.3)
     asyncssh_sftp.frozen.set()
     with sftp(asyncssh_sftp) as destination, pytest.raises(RetryableError, match="does not answer — "):
-        destination.put(local.file(b"x"), "file.csv")
+        destination.put(local.file(sample(size)), "file.csv")
 
 
 def test_answers_may_come_in_any_order(tmp_path: Path) -> None:
@@ -214,76 +218,6 @@ def test_answers_may_come_in_any_order(tmp_path: Path) -> None:
         with (tmp_path / "file").open("rb") as source:
             assert client.write(b"handle", source, SMALL_REQUEST) == len(content)
     assert server.content == content
-
-
-class ScriptedServer:
-    """The other end of a channel: it takes writes, and answers them last first once nothing more comes."""
-
-    def __enter__(self) -> "ScriptedServer":
-        self.channel, self._end = PairedChannel.pair()
-        self.content = b""
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.channel.close()
-        self._thread.join(10)
-        self._end.close()
-
-    def _serve(self) -> None:
-        self._packet()
-        self._say(bytes([2]) + struct.pack(">I", 3))
-        waiting: list[bytes] = []
-        with suppress(OSError, EOFError):
-            while True:
-                self._end.settimeout(0.2 if waiting else 10)
-                try:
-                    kind, number, rest = self._packet()
-                except TimeoutError:
-                    while waiting:
-                        self._agree(waiting.pop())
-                    continue
-                if kind == 6:
-                    self.content += rest[4 + 6 + 8 + 4 :]
-                    waiting.append(number)
-                else:
-                    self._agree(number)
-
-    def _packet(self) -> tuple[int, bytes, bytes]:
-        size = struct.unpack(">I", self._exactly(4))[0]
-        data = self._exactly(size)
-        return data[0], data[1:5], data[5:]
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = self._end.recv(size - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def _agree(self, number: bytes) -> None:
-        self._say(bytes([101]) + number + struct.pack(">III", 0, 0, 0))
-
-    def _say(self, data: bytes) -> None:
-        self._end.sendall(struct.pack(">I", len(data)) + data)
-
-
-class PairedChannel(socket.socket):
-    """A socket that is asked like a channel of paramiko."""
-
-    @classmethod
-    def pair(cls) -> tuple[Any, socket.socket]:
-        ours, theirs = socket.socketpair()
-        return cls(fileno=ours.detach()), theirs
-
-    def recv_ready(self) -> bool:
-        return False
-
-    def get_name(self) -> str:
-        return "pair"
 
 
 # -- names, folders, leftovers ------------------------------------------------------------------------------------------------------

@@ -176,6 +176,13 @@ def test_a_refused_key_leaves_the_password(asyncssh_for_all: AsyncsshServer) -> 
         assert destination.stat("file.csv") is None
 
 
+def test_a_server_may_ask_for_the_password_in_its_own_words(jail: Account, tmp_path: Path) -> None:
+    with jailed(jail, tmp_path, methods="keyboard-interactive") as server:
+        with sftp(server) as destination:
+            assert destination.stat("file.csv") is None
+        assert "refused" in refusal(sftp(server, {"PASSWORD": "wrong"}))
+
+
 def test_what_was_tried_is_said(asyncssh_for_all: AsyncsshServer) -> None:
     key = ssh_key()
     said = refusal(sftp(asyncssh_for_all, {"KEY": key.private, "PASSWORD": "wrong"}, private_key={"env": "KEY"}))

@@ -19,7 +19,7 @@ from flow_assets.spec.model import Secret
 # Codes say little (550 is "no such file" as well as "permission denied"), so the words are read too.
 _DENIED = re.compile(r"permission|denied|privilege|not allowed|forbidden", re.IGNORECASE)
 _NO_ROOM = re.compile(r"space|quota|disk full|exceed", re.IGNORECASE)
-_CROWDED = re.compile(r"too many|maximum|already connected|try again|busy", re.IGNORECASE)
+_PASSING = re.compile(r"too many|maximum|already connected|try again|busy|in use|used by another|locked", re.IGNORECASE)
 _DEMANDS_TLS = re.compile(r"tls|ssl|encrypt|secur", re.IGNORECASE)
 
 
@@ -223,7 +223,7 @@ class FtpServer(Server):
 
     def _refused(self, error: Exception) -> FlowError:
         code, text = answer_of(error)
-        if not isinstance(error, ftplib.error_perm) or _CROWDED.search(text):
+        if not isinstance(error, ftplib.error_perm) or _PASSING.search(text):
             return (
                 self._explained("log in", error)
                 if code
@@ -257,11 +257,14 @@ class FtpServer(Server):
         code, text = answer_of(error)
         what = f"{self.place}: cannot {doing}: "
         if not code:
-            return RetryableError(f"{what}the connection was cut or is silent ({_reason(error)}) — it is tried again")
+            return RetryableError(
+                f"{what}the connection was cut or is silent ({_reason(error)}) — it is tried again; if that stays, do firewalls let "
+                "the server's passive ports through?"
+            )
         what += f"the server says '{text}' — "
         if code == 552 or _NO_ROOM.search(text):
             return RetryableError(f"{what}it is tried again; if that stays, its disk or quota is full")
-        if isinstance(error, ftplib.error_perm) and not _CROWDED.search(text):
+        if isinstance(error, ftplib.error_perm) and not _PASSING.search(text):
             return PermanentError(f"{what}let {self._spec.username} do that below {self._spec.root}")
         return RetryableError(f"{what}it is tried again")
 

@@ -67,9 +67,9 @@ class FtpClient(ftplib.FTP_TLS):
         if isinstance(self.sock, ssl.SSLSocket):
             self.prot_p()
         self.voidcmd("TYPE I")
-        with suppress(ftplib.error_perm):
+        with suppress(ftplib.Error):
             self.features = frozenset(line.split()[0].upper() for line in self.sendcmd("FEAT").splitlines()[1:-1] if line.strip())
-        with suppress(ftplib.error_perm):
+        with suppress(ftplib.Error):
             self.sendcmd("OPTS UTF8 ON")
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
@@ -127,7 +127,11 @@ class FtpClient(ftplib.FTP_TLS):
 
     def alive(self) -> bool:
         """Whether nothing came unasked: a farewell, or the end of the connection."""
-        return self.sock is not None and not select.select([self.sock], [], [], 0)[0]
+        if self.sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return not poll.poll(0)
 
     def leave(self) -> None:
         """Say goodbye if that is quick, and disconnect."""

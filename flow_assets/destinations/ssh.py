@@ -161,7 +161,7 @@ def _handshake(spec: SftpDestination, host_key_algorithms: Sequence[str]) -> par
     except paramiko.ssh_exception.IncompatiblePeer:
         transport.close()
         raise
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except Exception as error:  # paramiko hands on whatever its thread died of
         transport.close()
         raise RetryableError(
             f"{place(spec)}: no SSH connection ({reason(error)}) — check that an sFTP server listens there; it is tried again"
@@ -229,7 +229,7 @@ def login(spec: SftpDestination, transport: paramiko.Transport, given: Credentia
             return
         if given.password and not transport.auth_password(spec.username, given.password):
             return
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except Exception as error:  # paramiko hands on whatever its thread died of
         raise _refusal(spec, transport, error, str(given)) from error
     raise PermanentError(f"{place(spec)}: the server asks for more than {given} — ask its operator how to log in")
 

@@ -37,6 +37,8 @@ class AsyncsshServer:
     """Bytes that can still be written, over all files."""
     failing_write: int | None = None
     """This write (counted from 1) fails; those after it succeed."""
+    failing_close: bool = False
+    """Closing a file fails, as when its last bytes find no room."""
     frozen: threading.Event = field(default_factory=threading.Event)
     """Set, the server answers no write."""
     writes: list[int] = field(default_factory=list)
@@ -52,7 +54,7 @@ class AsyncsshServer:
     def heal(self) -> None:
         """Nothing goes wrong any more."""
         self.largest_write = self.room = self.failing_write = None
-        self.hang_up = False
+        self.hang_up = self.failing_close = False
         self.frozen.clear()
         self.writes.clear()
         self.logins.clear()
@@ -98,6 +100,11 @@ class _Files(asyncssh.SFTPServer):
             raise asyncssh.SFTPFailure("Write failed")
         self._take_room(len(data))
         return await asyncio.get_running_loop().run_in_executor(None, super().write, file_obj, offset, data)
+
+    def close(self, file_obj: Any) -> None:
+        super().close(file_obj)
+        if self._server.failing_close:
+            raise asyncssh.SFTPFailure("Close failed")
 
     def _take_room(self, size: int) -> None:
         if self._server.room is not None:

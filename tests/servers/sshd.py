@@ -18,8 +18,6 @@ _COMMON = """
 ListenAddress 127.0.0.1
 PidFile none
 StrictModes no
-UsePAM no
-KbdInteractiveAuthentication no
 MaxStartups 100
 LogLevel ERROR
 """
@@ -47,18 +45,20 @@ class SshServer:
 @contextmanager
 def jailed(account: Account, folder: Path, methods: str = "any") -> Iterator[SshServer]:
     """As root: the account is locked into its jail and gets nothing but sFTP, with password or key (or as ``methods`` says)."""
-    sshd = skip_unless_root_and("sshd", "openssh-server")
+    sshd, interactive = skip_unless_root_and("sshd", "openssh-server"), methods == "keyboard-interactive"
     Path("/run/sshd").mkdir(exist_ok=True)
     folder.chmod(0o755)
     keys = account.jail / "authorized_keys"  # read as the account, so not below pytest's folders
     keys.touch(0o644)
     lines = [
+        f"UsePAM {'yes' if interactive else 'no'}",
         "PasswordAuthentication yes",
         "Subsystem sftp internal-sftp",
         f"Match User {account.name}",
         f"ChrootDirectory {account.jail}",
         "ForceCommand internal-sftp -d /upload",
         f"AuthenticationMethods {methods}",
+        f"KbdInteractiveAuthentication {'yes' if interactive else 'no'}",
     ]
     with _serving(sshd, folder, keys, lines) as (port, host_keys):
         yield SshServer(port, account.name, account.password, account.upload, "/upload", host_keys, keys)
@@ -76,7 +76,13 @@ def as_current_user(folder: Path, refused: Sequence[str] = ()) -> Iterator[SshSe
     keys.touch()
     delivered.mkdir()
     deny = f" -P {','.join(refused)}" if refused else ""
-    lines = ["PasswordAuthentication no", "PermitRootLogin prohibit-password", f"Subsystem sftp internal-sftp{deny}"]
+    lines = [
+        "UsePAM no",
+        "KbdInteractiveAuthentication no",
+        "PasswordAuthentication no",
+        "PermitRootLogin prohibit-password",
+        f"Subsystem sftp internal-sftp{deny}",
+    ]
     with _serving(sshd, folder, keys, lines) as (port, host_keys):
         yield SshServer(port, getpass.getuser(), None, delivered, str(delivered), host_keys, keys)
 
