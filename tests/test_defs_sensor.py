@@ -1,7 +1,7 @@
 """The sensor ``deliveries_due`` asks for every interval that is due, once, in order, for many flows at a time."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +13,7 @@ from flow_assets.defs import clock
 from flow_assets.defs.requests import FLOWS_PER_RUN
 from flow_assets.defs.sensors import MAX_UNFINISHED_RUNS
 from flow_assets.ledger.store import Ledger
+from flow_assets.plan.intervals import floor
 from tests.dagster_flows import QUARTER, START, definitions, each_minute, flow, key, ledger, materialize, quarter, write_events, write_flows
 from tests.deliveries import manifest
 
@@ -117,14 +118,23 @@ def test_a_flow_that_is_done_does_not_wait_for_the_others_of_its_run(tmp_path: P
     assert asked(evaluate(defs, instance)) == [(["zoo"], key(1), key(1))]
 
 
-def test_what_a_run_did_not_deliver_is_asked_for_again(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:
-    write_flows(tmp_path, "zoo")
-    at(quarter(0).end)
+def test_what_a_killed_run_did_not_deliver_is_asked_for_again_after_a_pause(
+    tmp_path: Path, instance: dg.DagsterInstance, at: Callable
+) -> None:
+    real = datetime.now(UTC)
+    first = floor(real, QUARTER) - QUARTER
+    start = first.strftime("%Y-%m-%dT%H:%M:%SZ")
+    write_flows(tmp_path, feed=flow(start=start), zoo=flow(start=start))
     defs = definitions(tmp_path)
     (run,) = begin(instance, evaluate(defs, instance))
-    deliver(ledger(tmp_path), 0, "zoo")
+    deliver(ledger(tmp_path), (first - START) // QUARTER, "zoo")
     instance.report_run_failed(run)
-    assert asked(evaluate(defs, instance)) == [(["feed"], key(0), key(0))]
+    assert asked(evaluate(defs, instance)) == []
+    at(real + timedelta(minutes=2))
+    assert next((flows, oldest) for flows, oldest, _ in asked(evaluate(defs, instance))) == (
+        ["feed"],
+        quarter((first - START) // QUARTER).key,
+    )
 
 
 def test_after_a_failure_it_is_asked_for_after_a_pause(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:

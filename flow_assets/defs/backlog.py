@@ -41,9 +41,10 @@ class Backlog:
 
     @cached_property
     def failing(self) -> dict[Interval, Failure]:
-        """The intervals that failed and are not delivered yet, oldest first, each with its newest failure."""
+        """The intervals that failed and are not delivered yet, oldest first, each with its worst failure: permanent, then most attempts."""
         open_ = (failure for failure in self.failures if self._is_open(failure.interval))
-        return {self._interval_at(failure.interval.start): failure for failure in sorted(open_, key=lambda f: (f.interval.start, f.at))}
+        ranked = sorted(open_, key=lambda failure: (failure.interval.start, failure.permanent, failure.attempts))
+        return {self._interval_at(failure.interval.start): failure for failure in ranked}
 
     @property
     def is_underway(self) -> bool:

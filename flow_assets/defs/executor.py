@@ -47,9 +47,9 @@ class PatientExecutor(InProcessExecutor):
         yield from iter(ExecuteRunWithPlanIterable(execution_plan=execution_plan, iterator=_execute, execution_context_manager=manager))
 
 
-def _execute(context: PlanExecutionContext, plan: ExecutionPlan) -> Iterator[dg.DagsterEvent]:
-    with _PatientClaims(context.instance, context.dagster_run) as claims:
-        yield from inner_plan_execution_iterator(context, plan, claims)
+def _execute(job_context: PlanExecutionContext, execution_plan: ExecutionPlan) -> Iterator[dg.DagsterEvent]:
+    with _PatientClaims(job_context.instance, job_context.dagster_run) as claims:
+        yield from inner_plan_execution_iterator(job_context, execution_plan, claims)
 
 
 @dg.executor(name="in_process")

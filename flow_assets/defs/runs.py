@@ -5,20 +5,24 @@ import socket
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import interval_of_key
+from flow_assets.ledger.failures import Failure
 from flow_assets.plan.intervals import Interval, intervals_between
 from flow_assets.spec.flow import Flow
 
 PARTITION, RANGE_START, RANGE_END = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-CODE_SERVER = ".dagster/grpc_info"
+SENSOR, CODE_SERVER = "dagster/sensor_name", ".dagster/grpc_info"
 
 STARTED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 UNFINISHED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, *STARTED)
+
+MOST_RUNS = 200
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,26 @@ def intervals_asked(run: dg.DagsterRun, cadence: timedelta) -> list[Interval]:
     if first is None or last is None:
         return []
     return list(intervals_between(interval_of_key(first, cadence).start, interval_of_key(last, cadence).end, cadence))
+
+
+def cut_off(instance: dg.DagsterInstance, flows: Iterable[Flow], keys: Keys, since: datetime) -> list[Failure]:
+    """The sensor's runs that failed or were terminated since then, as failures of their intervals.
+
+    Where a delivery failed, the ledger says so too, and says it better. But a process that is killed writes nothing into the ledger.
+    """
+    by_key = {keys.deliveries(flow.name): flow for flow in flows}
+    which = dg.RunsFilter(statuses=list(ENDED_BADLY), updated_after=since, tags={SENSOR: keys.sensor()})
+    found: dict[tuple[str, Interval], Failure] = {}
+    for record in sorted(instance.get_run_records(which, limit=MOST_RUNS), key=lambda record: record.end_time or 0.0):
+        ended = datetime.fromtimestamp(record.end_time or 0.0, UTC)
+        for flow in (by_key[key] for key in record.dagster_run.asset_selection or () if key in by_key):
+            for interval in intervals_asked(record.dagster_run, flow.cadence):
+                before = found.get((flow.name, interval))
+                attempts = before.attempts + 1 if before else 1
+                found[flow.name, interval] = Failure(
+                    flow.name, interval, attempts, f"run {record.dagster_run.run_id} did not finish", False, ended
+                )
+    return list(found.values())
 
 
 def lost(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> list[dg.DagsterRun]:

@@ -12,13 +12,13 @@ from typing import Any, Final
 import dagster as dg
 
 from flow_assets.defs import clock
-from flow_assets.defs.backlog import Backlog, Stretch, stretches
+from flow_assets.defs.backlog import LONGEST_PAUSE, Backlog, Stretch, stretches
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import Partitions, first_interval
 from flow_assets.defs.requests import Batch, batches, longest_stretch, run_request
 from flow_assets.defs.resources import FlowProject
-from flow_assets.defs.runs import Underway, lost, unfinished
+from flow_assets.defs.runs import Underway, cut_off, lost, unfinished
 from flow_assets.defs.unshown import Unshown
 from flow_assets.ledger.store import Failure, Ledger
 from flow_assets.plan.times import format_time
@@ -47,7 +47,8 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
         now, ledger = clock.now(), project.opened.ledger
         flows = list(project.specs.flows.values())
         underway = Underway.of(_alive(context), flows, keys)
-        found = due_batches(flows, ledger, underway, now)
+        ended_badly = cut_off(context.instance, flows, keys, now - LONGEST_PAUSE)
+        found = due_batches(flows, ledger, underway, ended_badly, now)
         asked = found[: max(0, MAX_UNFINISHED_RUNS - underway.runs)]
         events: list[Any] = [*told, *unshown.events(context.instance, ledger, underway)]
         told.clear()
@@ -57,22 +58,22 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
     return evaluate
 
 
-def due_batches(flows: Sequence[Flow], ledger: Ledger, underway: Underway, now: datetime) -> list[Batch]:
+def due_batches(flows: Sequence[Flow], ledger: Ledger, underway: Underway, ended_badly: Sequence[Failure], now: datetime) -> list[Batch]:
     """Every run that should be asked for now, most urgent first."""
     enabled = {flow.name: flow for flow in flows if flow.enabled}
     cadences = Counter(flow.every for flow in enabled.values())
     wanted: dict[str, list[Stretch]] = {}
-    for name, backlog in backlogs(enabled, ledger, underway).items():
+    for name, backlog in backlogs(enabled, ledger, underway, ended_badly).items():
         if name not in underway.regenerating:
             wanted[name] = stretches(backlog, now, longest_stretch(cadences[enabled[name].every]))
     return batches(wanted, enabled, now)
 
 
-def backlogs(flows: dict[str, Flow], ledger: Ledger, underway: Underway) -> dict[str, Backlog]:
+def backlogs(flows: dict[str, Flow], ledger: Ledger, underway: Underway, ended_badly: Sequence[Failure]) -> dict[str, Backlog]:
     """What each flow still has to deliver, by a few queries for all flows together."""
     covered, succeeded = ledger.covered_all(list(flows)), ledger.last_successes(list(flows))
     failures: dict[str, list[Failure]] = {name: [] for name in flows}
-    for failure in ledger.failures():
+    for failure in [*ended_badly, *ledger.failures()]:
         failures.get(failure.flow, []).append(failure)
     return {
         name: Backlog(
