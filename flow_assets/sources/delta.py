@@ -1,0 +1,133 @@
+"""What did a Delta table gain from one version to the next? Its log says which files each commit added; those are read and no others.
+
+A commit that only moves rows to other files (OPTIMIZE, compaction) adds nothing. One that takes rows away (DELETE, UPDATE, MERGE,
+overwrite) has no meaning for consumers of an append-only table: it is refused, or delivers nothing if the spec says so.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from flow_assets.errors import PermanentError
+from flow_assets.plan.columns import Column
+from flow_assets.plan.cursors import Cursor
+from flow_assets.sources.contract import Freshest
+from flow_assets.sources.delta_log import Added, Commit, DeltaLog
+from flow_assets.sources.delta_schema import stored_columns
+from flow_assets.sources.delta_snapshot import active_files, newest_event
+from flow_assets.sources.failures import reading
+from flow_assets.sources.parquet_scan import DataFile, ParquetScan, StoredColumn, open_scan
+from flow_assets.sources.places import Place
+from flow_assets.sources.positions import as_version
+from flow_assets.spec.source import DeltaSource
+
+
+class DeltaEvents:
+    """An event table in Delta Lake; its cursor is a version."""
+
+    def __init__(self, spec: DeltaSource, place: Place) -> None:
+        self.name = spec.name
+        self._spec = spec
+        self._place = place
+        self._log = DeltaLog(spec.name, place)
+
+    def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
+        """As of a version; those of the first one for a cursor before it."""
+        version = None if at is None else max(as_version(self.name, at), 0)
+        return tuple(one.column for one in self._stored(self._table(version)))
+
+    def cursor_at(self, moment: datetime) -> int:
+        """The last version committed by ``moment``; -1 before the first."""
+        return self._log.version_at(self._newest(), moment)
+
+    @contextmanager
+    def inserted_between(self, after: Cursor, upto: Cursor) -> Iterator[ParquetScan]:
+        first, last = as_version(self.name, after), as_version(self.name, upto)
+        found = [(commit.version, added) for commit in self._log.commits(first, last) for added in self._delivered(commit)]
+        self._check_there(found)
+        files = [DataFile(self._place.resolve(added.path), added.rows, added.values) for _, added in found]
+        with open_scan(self.name, self._place, files, self._stored(self._table(max(last, 0)))) as scan:
+            yield scan
+
+    @contextmanager
+    def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> Iterator[ParquetScan]:
+        version = as_version(self.name, upto)
+        table = self._table(max(version, 0))
+        columns = self._stored(table)
+        found = self._active(table, columns, (start, end)) if version >= 0 else []
+        self._check_there([(version, added) for added in found])
+        files = [DataFile(self._place.resolve(added.path), added.rows, added.values) for added in found]
+        with open_scan(self.name, self._place, files, columns) as scan:
+            yield scan
+
+    def freshest(self) -> Freshest:
+        """When the newest commit that added rows was made, and the newest event by the table's statistics."""
+        table = self._table()
+        with reading(self.name, "read the table's statistics", DeltaError):
+            event = newest_event(table, self._event_time(self._stored(table)))
+        return Freshest(self._newest_insertion(table.version()), event)
+
+    def _newest_insertion(self, newest: int) -> datetime | None:
+        for version in range(newest, -1, -1):
+            if self._log.moment(version) is None:
+                return None
+            commit = self._log.commit(version)
+            if commit.added:
+                return commit.moment
+        return None
+
+    def _delivered(self, commit: Commit) -> Sequence[Added]:
+        if not commit.rewrites:
+            return commit.added
+        if self._spec.on_rewrite == "skip":
+            return ()
+        raise PermanentError(
+            f"source {self.name}: version {commit.version} ({commit.operation}, {commit.moment.isoformat()}) changes rows or takes them away"
+            f" — set `on_rewrite: skip` in sources/{self.name}.yaml to deliver nothing of such commits, and regenerate what they changed"
+        )
+
+    def _check_there(self, found: Sequence[tuple[int, Added]]) -> None:
+        """Before any row is read: nothing needed was vacuumed, and nothing is there that we would read wrongly."""
+        with reading(self.name, "look for the table's data files"):
+            missing = set(self._place.missing([self._place.resolve(added.path) for _, added in found]))
+        for version, added in found:
+            if self._place.resolve(added.path) in missing:
+                raise PermanentError(
+                    f"source {self.name}: {added.path}, a data file of version {version}, is no longer there — vacuum removes files that"
+                    " later commits have replaced; keep them longer (delta.deletedFileRetentionDuration), and regenerate what is missing"
+                )
+            if added.has_deletions:
+                raise PermanentError(
+                    f"source {self.name}: {added.path} of version {version} has a deletion vector, which cannot be read — rewrite the"
+                    " table's files (REORG TABLE … APPLY (PURGE))"
+                )
+
+    def _active(self, table: DeltaTable, columns: Sequence[StoredColumn], span: tuple[datetime, datetime]) -> list[Added]:
+        with reading(self.name, f"read the snapshot of version {table.version()}", DeltaError):
+            return active_files(table, columns, self._event_time(columns), span)
+
+    def _event_time(self, columns: Sequence[StoredColumn]) -> StoredColumn | None:
+        wanted = self._spec.columns.event_time.lower()
+        return next((one for one in columns if one.column.name.lower() == wanted), None)
+
+    def _stored(self, table: DeltaTable) -> tuple[StoredColumn, ...]:
+        with reading(self.name, "read the table's schema", DeltaError):
+            return stored_columns(self.name, table.schema().to_json(), table.metadata().partition_columns, self._spec.unavailable)
+
+    def _table(self, version: int | None = None) -> DeltaTable:
+        doing = "open the Delta table" if version is None else f"open version {version} of the Delta table"
+        with reading(self.name, f"{doing} {self._place.root}", DeltaError):
+            return DeltaTable(self._place.root, version=version, storage_options=self._place.storage_options)
+
+    def _newest(self) -> int:
+        with reading(self.name, f"open the Delta table {self._place.root}", DeltaError):
+            self._current.update_incremental()
+            return int(self._current.version())
+
+    @cached_property
+    def _current(self) -> DeltaTable:
+        return self._table()

@@ -1,0 +1,148 @@
+"""How are a table's Parquet files read? In order, as one relation with the table's columns and types, whatever each file has of them.
+
+The engine opens the files as it gets to them, reads the columns that are asked for and no others, and keeps insertion order: the order
+of the files, then that of their rows. A column that a file lacks is null; one whose type has changed since is cast.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+
+from flow_assets.errors import PermanentError
+from flow_assets.plan.columns import Column
+from flow_assets.sources.failures import reading
+from flow_assets.sources.moments import sql_between
+from flow_assets.sources.places import Place
+from flow_assets.sources.utf8 import Repair, repair_files
+from flow_assets.stages.values import identifier, literal
+
+_NOT_TEXT = "Invalid string encoding found in Parquet file"
+_UNSPEAKABLE = "*?["
+"""The engine takes these in an object's key for a pattern or a query, and offers no way to say otherwise."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file: its whole path, its number of rows if known, and the values, as text, of columns that are not stored in it."""
+
+    path: str
+    rows: int | None = None
+    values: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredColumn:
+    """A column of the table, and how its files call it; ``told``: it is not in them, :attr:`DataFile.values` has it by that name."""
+
+    column: Column
+    stored: str
+    told: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows with ``after < column <= upto`` (aware); None is no bound."""
+
+    column: str
+    after: datetime | None
+    upto: datetime
+
+
+class ParquetScan:
+    """Some files of a table."""
+
+    def __init__(
+        self, name: str, place: Place, files: Sequence[DataFile], columns: Sequence[StoredColumn], repaired: Path, span: Span | None = None
+    ) -> None:
+        self._name = name
+        self._place = place
+        self._files = files
+        self._columns = {column.column.name.lower(): column for column in columns}
+        self._repaired = repaired
+        self._repair: Repair | None = None
+        self._span = span
+
+    @property
+    def paths(self) -> Sequence[str]:
+        return [*(file.path for file in self._files), f"{self._repaired}/"]
+
+    @property
+    def estimate(self) -> int | None:
+        counts = [file.rows for file in self._files]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
+        self._place.prepare(engine)
+
+    def attach(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:  # noqa: ARG002  # the engine reads files by itself
+        wanted = list({name.lower(): self._column(name) for name in columns}.values())
+        if not self._files:
+            return f"(SELECT {_listed(f'NULL::{one.column.type} AS {identifier(one.column.name)}' for one in wanted)} WHERE false)"
+        deciding = [self._column(self._span.column)] if self._span else []
+        read = {one.column.name: f"c{number}" for number, one in enumerate([*wanted, *deciding]) if not one.told}
+        selected = _listed(f"{self._value(one, read)} AS {identifier(one.column.name)}" for one in wanted)
+        where = f" WHERE {self._condition(self._span, read)}" if self._span else ""
+        return f"(SELECT {selected} FROM {self._relation(read)}{where})"
+
+    def repair(self, error: Exception) -> str | None:
+        if self._repair or not any(_NOT_TEXT in str(cause) for cause in _causes(error)):
+            return None
+        with reading(self._name, "look for text that is not UTF-8"):
+            self._repair = repair_files(self._place, [file.path for file in self._files], self._repaired)
+        return self._repair.sentence if self._repair.files else None
+
+    def _column(self, name: str) -> StoredColumn:
+        if found := self._columns.get(name.lower()):
+            return found
+        raise PermanentError(f"source {self._name} has no column {name} at this point of its history — correct the flow")
+
+    def _relation(self, read: Mapping[str, str]) -> str:
+        repaired = self._repair.files if self._repair else {}
+        files = _listed(literal(repaired.get(file.path, file.path)) for file in self._files)
+        entries = [self._entry(self._column(name), alias) for name, alias in read.items()]
+        schema = _listed(entries or ["'': {name: 'none', type: 'BOOLEAN', default_value: NULL}"])
+        return f"read_parquet([{files}], schema = MAP {{{schema}}}, hive_partitioning = false)"
+
+    @staticmethod
+    def _entry(one: StoredColumn, alias: str) -> str:
+        return f"{literal(one.stored)}: {{name: {literal(alias)}, type: {literal(one.column.type)}, default_value: NULL}}"
+
+    def _value(self, one: StoredColumn, read: Mapping[str, str]) -> str:
+        if not one.told:
+            return read[one.column.name]
+        values = [file.values.get(one.stored) for file in self._files]
+        texts = ["NULL" if value is None else literal(value) for value in values]
+        if len(set(texts)) == 1:
+            return f"CAST({texts[0]} AS {one.column.type})"
+        return f"CAST(([{_listed(texts)}])[CAST(file_index AS BIGINT) + 1] AS {one.column.type})"
+
+    def _condition(self, span: Span, read: Mapping[str, str]) -> str:
+        one = self._column(span.column)
+        return sql_between(self._value(one, read), one.column.type, span.after, span.upto)
+
+
+@contextmanager
+def open_scan(
+    name: str, place: Place, files: Sequence[DataFile], columns: Sequence[StoredColumn], span: Span | None = None
+) -> Iterator[ParquetScan]:
+    """A scan of these files, in this order, once it is sure that all can be named to the engine."""
+    for file in files:
+        if place.s3 and any(character in file.path for character in _UNSPEAKABLE):
+            raise PermanentError(f"source {name}: {file.path} has one of {_UNSPEAKABLE} in its name, which cannot be read — rename it")
+    with TemporaryDirectory(prefix="flow-repaired-") as repaired:
+        yield ParquetScan(name, place, files, columns, Path(repaired).resolve(), span)
+
+
+def _listed(texts: Iterator[str] | Sequence[str]) -> str:
+    return ", ".join(texts) or "NULL AS nothing"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
