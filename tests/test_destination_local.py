@@ -167,6 +167,14 @@ def test_a_symbolic_link_leads_nowhere(tmp_path: Path, link: str) -> None:
     assert files_below(outside) == {"secret.csv"}
 
 
+def test_a_symbolic_link_to_itself_is_permanent(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_bytes(b"x")
+    for root, path in ((tmp_path, "loop/file.csv"), (tmp_path / "loop", "file.csv")):
+        with pytest.raises(PermanentError, match="move it away"):
+            local_folder(root).put(tmp_path / "file", path)
+
+
 def test_a_link_in_place_of_a_file_is_replaced_and_never_read(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(b"secret")
     (tmp_path / "root").mkdir()

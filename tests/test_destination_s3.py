@@ -12,7 +12,7 @@ from flow_assets.destinations.s3_client import s3_client
 from flow_assets.errors import PermanentError
 from flow_assets.spec.destination import S3Destination
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
-from flow_assets.testing.destination_contract import HalfPut, LocalFiles, Make, RawNames, assert_there, paths, sample
+from flow_assets.testing.destination_contract import HalfPut, LocalFiles, Make, RawNames, assert_round_trip, assert_there, paths, sample
 from flow_assets.testing.destination_faults import Cuttable, assert_check_fails
 from flow_assets.testing.faults import CuttingProxy, half_sent
 from tests.servers.process import files_below, free_port, small_disk
@@ -136,6 +136,10 @@ class S3Contract(DestinationContract, OverTheNetwork):
             assert b"PUT" in proxy.sent
             assert b"uploadId=" in proxy.sent
             assert_there(destination, local, "file.csv", content)
+
+    @pytest.mark.parametrize("size", [PART - 1, PART, PART + 1])
+    def test_files_about_as_large_as_a_part_arrive_whole(self, destination: Destination, local: LocalFiles, size: int) -> None:
+        assert_round_trip(destination, local, "folder/file.csv", sample(size))
 
     def test_the_hash_of_the_file_is_kept_with_it(self, destination: Destination, local: LocalFiles) -> None:
         for size in (1, self.large):

@@ -61,12 +61,10 @@ class LocalFolder:
         return iter(found)
 
     def get(self, path: str, file: Path) -> None:
-        source = self._inside(checked_path(path))
-        with self._errors(f"read {path}"):
-            if self.stat(path) is None:
-                raise FileNotFoundError(errno.ENOENT, "nothing is there", str(source))
-            with source.open("rb") as stream, replacing(file) as sink:
-                copy(stream, sink.write)
+        if self.stat(path) is None:
+            raise FileNotFoundError(f"{self._place}: nothing is under {path}")
+        with self._errors(f"read {path}"), self._inside(path).open("rb") as stream, replacing(file) as sink:
+            copy(stream, sink.write)
 
     def remove(self, path: str) -> None:
         with self._errors(f"remove {path}"), suppress(*_ABSENT):
@@ -92,7 +90,7 @@ class LocalFolder:
     def _inside(self, path: str) -> Path:
         """Where ``path`` is; refused if a symbolic link below the root leads there."""
         target = self._root / path
-        if target.parent.resolve() != self._root.resolve() / Path(path).parent:
+        if Path(os.path.realpath(target.parent)) != Path(os.path.realpath(self._root), path).parent:
             raise PermanentError(f"{self._place} does not take {path}: a symbolic link is on the way — replace it by a real folder")
         return target
 
@@ -116,8 +114,6 @@ class LocalFolder:
     def _errors(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
             raise self._explained(doing, error) from error
 
