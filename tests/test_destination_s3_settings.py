@@ -1,4 +1,4 @@
-"""Does a bucket do what its spec says: encryption, roles, checksums? And are the store's answers told apart?"""
+"""Does a bucket do what its spec says: encryption, roles, checksums? And does it leave nothing behind?"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,22 +8,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    IncompleteReadError,
-    NoCredentialsError,
-    ParamValidationError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from flow_assets.destinations.s3 import S3Bucket
 from flow_assets.destinations.s3_client import s3_client
-from flow_assets.destinations.s3_errors import explained
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import S3Destination
 from flow_assets.testing.destination_contract import LocalFiles, paths, sample
@@ -253,52 +240,3 @@ def test_amazon_is_addressed_by_bucket_and_other_stores_by_path() -> None:
         )
         client.head_bucket(Bucket="acme")
         assert urls == [expected]
-
-
-# -- answers ------------------------------------------------------------------------------------------------------------------------
-
-
-def answer(code: str, status: int, operation: str = "PutObject") -> ClientError:
-    response: Any = {"Error": {"Code": code, "Message": "as the store says"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response, operation)
-
-
-@pytest.mark.parametrize(
-    ("error", "expected", "advice"),
-    [
-        (answer("AccessDenied", 403), PermanentError, "allow them to put"),
-        (answer("403", 403), PermanentError, "check the credentials"),
-        (answer("InvalidAccessKeyId", 403), PermanentError, "access_key_id"),
-        (answer("SignatureDoesNotMatch", 403), PermanentError, "secret_access_key"),
-        (answer("NoSuchBucket", 404), PermanentError, "create the bucket"),
-        (answer("PermanentRedirect", 301), PermanentError, "region"),
-        (answer("AuthorizationHeaderMalformed", 400), PermanentError, "region"),
-        (answer("ExpiredToken", 400), PermanentError, "renew"),
-        (answer("RequestTimeTooSkewed", 403), PermanentError, "clock"),
-        (answer("KMS.NotFoundException", 400), PermanentError, "kms_key_id"),
-        (answer("InvalidArgument", 400), PermanentError, "settings"),
-        (answer("AccessDenied", 403, "AssumeRole"), PermanentError, "trust policy"),
-        (answer("SlowDown", 503), RetryableError, "try again"),
-        (answer("InternalError", 500), RetryableError, "try again"),
-        (answer("TooManyRequests", 429), RetryableError, "try again"),
-        (answer("RequestTimeout", 400), RetryableError, "try again"),
-        (answer("BadDigest", 400), RetryableError, "try again"),
-        (answer("NoSuchUpload", 404), RetryableError, "try again"),
-        (answer("ServiceUnavailable", 503, "AssumeRole"), RetryableError, "try again"),
-        (EndpointConnectionError(endpoint_url="http://x"), RetryableError, "check address"),
-        (ReadTimeoutError(endpoint_url="http://x"), RetryableError, "try again"),
-        (ConnectionClosedError(endpoint_url="http://x"), RetryableError, "try again"),
-        (IncompleteReadError(actual_bytes=1, expected_bytes=2), RetryableError, "try again"),
-        (CredentialRetrievalError(provider="p", error_msg="m"), RetryableError, "try again"),
-        (SSLError(endpoint_url="http://x", error="EOF occurred"), RetryableError, "try again"),
-        (SSLError(endpoint_url="http://x", error="CERTIFICATE_VERIFY_FAILED"), PermanentError, "AWS_CA_BUNDLE"),
-        (NoCredentialsError(), PermanentError, "access_key_id"),
-        (ParamValidationError(report="bad"), PermanentError, "settings"),
-    ],
-    ids=lambda value: str(value)[:60] if isinstance(value, Exception) else "",
-)
-def test_an_answer_is_permanent_or_retryable(error: BotoCoreError | ClientError, expected: type[Exception], advice: str) -> None:
-    told = explained(error, "destination 'store' (bucket acme)", "write file.csv")
-    assert type(told) is expected
-    assert "destination 'store' (bucket acme)" in str(told)
-    assert advice in str(told).partition(" — ")[2]
