@@ -119,6 +119,7 @@ def test_consent_and_site_belong_to_the_visitor(everything: pa.Table) -> None:
     told = set(zip(*(everything[name].to_pylist() for name in columns), strict=True))
     assert len(told) == len({visitor for visitor, _, _ in told})
     assert {site for _, _, site in told} == {101, 102, 103, 104, 105}
+    assert len(told) < len(everything) / 4
 
 
 def test_absurd_event_times_are_rare_and_of_every_kind(everything: pa.Table) -> None:

@@ -23,12 +23,17 @@ Child = subprocess.Popen[bytes]
 
 @contextmanager
 def child(
-    module: str, arguments: Sequence[str], environ: Mapping[str, str], stdout: int | None = None, log: IO[bytes] | None = None
+    module: str,
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    stdout: int | None = None,
+    log: IO[bytes] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[Child]:
     """A Python module as a child process, with ``environ`` on top of our environment; ended when the block is left."""
     command = [sys.executable, "-m", module, *arguments]
     started = subprocess.Popen(  # noqa: S603  # the demo's own modules
-        command, stdin=subprocess.PIPE, stdout=stdout, stderr=log, start_new_session=True, env={**os.environ, **environ}
+        command, stdin=subprocess.PIPE, stdout=stdout, stderr=log, start_new_session=True, cwd=cwd, env={**os.environ, **environ}
     )
     try:
         yield started
@@ -73,6 +78,8 @@ def main(command: Sequence[str]) -> int:
     end_with_parent(terminate)
     code = running.wait()
     ended.set()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)  # what it started and left behind
     return code
 
 

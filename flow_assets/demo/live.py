@@ -81,7 +81,7 @@ def _dagster(demo: Demo, port: int) -> Iterator[Child]:
     shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
     environ = {**demo.secrets(), "DAGSTER_HOME": str(home), "FLOW_SPECS": str(demo.specs), "FLOW_STATE": str(demo.state)}
     command = [beside_python("dagster"), "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(REPOSITORY / "workspace.yaml")]
-    with child("flow_assets.demo.children", command, environ) as started:
+    with child("flow_assets.demo.children", command, environ, cwd=home) as started:
         yield started
 
 
