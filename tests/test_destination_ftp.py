@@ -1,14 +1,16 @@
 """Does an FTP destination keep the contract on real servers, in the clear and inside TLS, and explain every refusal?"""
 
 import ftplib
+import io
 import ssl
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pyftpdlib.handlers import FTPHandler
 
-from flow_assets.destinations import ftp_client
+from flow_assets.destinations import ftp_client, server
 from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.ftp import FtpServer as FtpDestinationServer
 from flow_assets.destinations.ftp import _child
@@ -192,6 +194,23 @@ def test_a_server_that_stops_answering_is_given_up(tmp_path: Path, local: LocalF
     silent = pyftpdlib(tmp_path, ftp_SIZE=lambda self, path: None)
     with silent as server, ftp(server) as destination, pytest.raises(RetryableError, match="the connection was cut or is silent"):
         destination.put(local.file(b"x"), "file.csv")
+
+
+def test_a_full_disk_on_this_machine_is_not_blamed_on_the_server(
+    destination: FtpDestinationServer, local: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination.put(local.file(sample(3 * MIB)), "file.csv")
+    monkeypatch.setattr(server, "replacing", full_disk_here)
+    with pytest.raises(RetryableError, match=r"cannot write .*fetched here: No space left on device — free some space on this machine"):
+        destination.get("file.csv", local.folder / "fetched")
+    monkeypatch.undo()
+    assert_there(destination, local, "file.csv", sample(3 * MIB))
+
+
+@contextmanager
+def full_disk_here(file: Path) -> Iterator[io.RawIOBase]:
+    with Path("/dev/full").open("r+b", buffering=0) as stream:
+        yield stream
 
 
 # -- names, folders, leftovers ------------------------------------------------------------------------------------------------------

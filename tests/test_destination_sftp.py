@@ -1,12 +1,14 @@
 """Does an sFTP destination keep the contract on real servers, trust only the pinned server, and explain every refusal?"""
 
+import io
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from flow_assets.destinations import ssh
+from flow_assets.destinations import server, ssh
 from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.sftp import SftpServer
 from flow_assets.destinations.sftp_client import LARGE_REQUEST, SMALL_REQUEST, TransferClient
@@ -218,6 +220,23 @@ def test_answers_may_come_in_any_order(tmp_path: Path) -> None:
         with (tmp_path / "file").open("rb") as source:
             assert client.write(b"handle", source, SMALL_REQUEST) == len(content)
     assert server.content == content
+
+
+def test_a_full_disk_on_this_machine_is_not_blamed_on_the_server(
+    destination: SftpServer, local: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination.put(local.file(sample(3 * MIB)), "file.csv")
+    monkeypatch.setattr(server, "replacing", full_disk_here)
+    with pytest.raises(RetryableError, match=r"cannot write .*fetched here: No space left on device — free some space on this machine"):
+        destination.get("file.csv", local.folder / "fetched")
+    monkeypatch.undo()
+    assert_there(destination, local, "file.csv", sample(3 * MIB))
+
+
+@contextmanager
+def full_disk_here(file: Path) -> Iterator[io.RawIOBase]:
+    with Path("/dev/full").open("r+b", buffering=0) as stream:
+        yield stream
 
 
 # -- names, folders, leftovers ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from flow_assets.destinations import ftp_client
 from flow_assets.destinations.ftp_client import FtpClient, answer_of, wire
-from flow_assets.destinations.server import Child, Server, folders_above
+from flow_assets.destinations.server import Child, Server, Target, folders_above
 from flow_assets.destinations.steps import Doing
 from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.spec.destination import FtpDestination
@@ -42,7 +42,7 @@ class FtpSession:
         self._make_folders(path)
         return self._client.upload(source, self._at(path))
 
-    def download(self, path: str, target: BinaryIO) -> int:
+    def download(self, path: str, target: Target) -> int:
         return self._client.download(self._at(path), target)
 
     def size(self, path: str) -> int | None:

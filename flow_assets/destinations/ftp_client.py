@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
+from flow_assets.destinations.server import Target
+
 CONNECT_TIMEOUT = 30.0
 """Seconds for each of: TCP connection, greeting, TLS handshake."""
 
@@ -92,7 +94,7 @@ class FtpClient(ftplib.FTP_TLS):
                 sent += len(block)
         return sent
 
-    def download(self, path: str, target: BinaryIO) -> int:
+    def download(self, path: str, target: Target) -> int:
         """Read a file; the number of bytes received."""
         received = 0
         with self._transfer(f"RETR {wire(path)}") as data:
@@ -120,6 +122,7 @@ class FtpClient(ftplib.FTP_TLS):
             raise
         except BaseException:
             data.close()
+            self.close()  # what the server says about this transfer is no longer waited for
             raise
         _hang_up(data)
         if "failed to open" in (said := self.voidresp()).lower():

@@ -32,13 +32,21 @@ class Child:
     bytes: int | None
 
 
+class Target(Protocol):
+    """What a download is written to."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+    def seek(self, offset: int, /) -> int: ...
+
+
 class Session(Protocol):
     """A connection that is logged in. Paths are below the destination's root. Raises what its library raises."""
 
     def upload(self, source: BinaryIO, path: str) -> int:
         """Write a file, creating folders; the number of bytes sent. ``source`` is at its beginning."""
 
-    def download(self, path: str, target: BinaryIO) -> int:
+    def download(self, path: str, target: Target) -> int:
         """Read a file; the number of bytes received."""
 
     def size(self, path: str) -> int | None:
@@ -111,7 +119,7 @@ class Server(ABC):
         checked_path(path)
         with replacing(file) as target, self._session(f"get {path}") as session:
             size = session.size(path)
-            if size is not None and (received := session.download(path, target)) != size:
+            if size is not None and (received := session.download(path, _Local(target, file))) != size:
                 raise RetryableError(f"{self.place}: of {path} came {received} bytes instead of {size} — it is fetched again")
             if size is None:
                 raise _AbsentError(path)
@@ -226,6 +234,21 @@ class Server(ABC):
 class _AbsentError(FileNotFoundError):
     def __init__(self, path: str) -> None:
         super().__init__(errno.ENOENT, "nothing is there", path)
+
+
+class _Local:
+    """A local file; so that its disk being full is not blamed on the server."""
+
+    def __init__(self, stream: BinaryIO, file: Path) -> None:
+        self.seek = stream.seek
+        self._stream = stream
+        self._file = file
+
+    def write(self, data: bytes, /) -> int:
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            raise RetryableError(f"cannot write {self._file} here: {error.strerror} — free some space on this machine") from error
 
 
 def folders_above(path: str) -> list[str]:

@@ -12,7 +12,7 @@ from paramiko.sftp import SFTPError
 
 from flow_assets.destinations import ssh
 from flow_assets.destinations.contract import Entry
-from flow_assets.destinations.server import Child, Server, folders_above
+from flow_assets.destinations.server import Child, Server, Target, folders_above
 from flow_assets.destinations.sftp_client import SMALL_REQUEST, Limits, TransferClient
 from flow_assets.destinations.steps import Doing
 from flow_assets.errors import FlowError, PermanentError, RetryableError
@@ -39,7 +39,7 @@ class SftpSession:
             handle = self._client.create(self._at(path))
         return self._client.write(handle, source, self.limits.write)
 
-    def download(self, path: str, target: BinaryIO) -> int:
+    def download(self, path: str, target: Target) -> int:
         return self._client.download(self._at(path), target, self.limits.read)
 
     def size(self, path: str) -> int | None:

@@ -32,6 +32,9 @@ from paramiko.sftp import (
     int64,
 )
 
+from flow_assets.destinations.server import Target
+from flow_assets.errors import FlowError
+
 SMALL_REQUEST = 32 * 1024
 """Bytes of data in a request that every server must accept."""
 
@@ -114,7 +117,7 @@ class TransferClient(SFTPClient):
         self._convert_status(message)
         return 1
 
-    def download(self, path: str, target: BinaryIO, request: int) -> int:
+    def download(self, path: str, target: Target, request: int) -> int:
         """Read a file into ``target``, which can seek; the number of bytes received."""
         answers, asked, received = _Answers(), dict[int, tuple[int, int]](), 0
         handle = self._handle(CMD_OPEN, path, SFTP_FLAG_READ, SFTPAttributes())
@@ -165,7 +168,7 @@ class TransferClient(SFTPClient):
         """Close a file at the end. What the server says to that counts, unless something failed before."""
         try:
             yield
-        except (OSError, EOFError):
+        except (OSError, EOFError, FlowError):
             with suppress(SSHException):
                 self._async_request(type(None), CMD_CLOSE, handle)
             raise
