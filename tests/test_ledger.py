@@ -187,6 +187,48 @@ def test_an_interval_overlaps_what_was_delivered_at_another_cadence(ledger: Ledg
     assert ledger.contiguous_until("shop", hour.start, CADENCE) == hour.end
 
 
+def test_covered_are_the_stretches_without_a_gap(ledger: Ledger) -> None:
+    record(ledger, 5, 0, 1, 6, 3)
+    record(ledger, 2, flow="other")
+    stretches = (Interval(START, interval(1).end), interval(3), Interval(interval(5).start, interval(6).end))
+    assert ledger.covered("shop") == stretches
+    assert ledger.covered_all(["never", "other", "shop"]) == {"never": (), "other": (interval(2),), "shop": stretches}
+
+
+def test_a_report_is_announced_until_its_manifest_is_recorded(ledger: Ledger) -> None:
+    ledger.announce("shop", "first.report")
+    ledger.announce("shop", "second.report")
+    ledger.announce("other", "other.report")
+    assert ledger.announced("shop") == "second.report"
+    record(ledger, 0)
+    assert ledger.announced("shop") is None
+    assert ledger.announced("other") == "other.report"
+    ledger.announce("other", None)
+    assert ledger.announced("other") is None
+
+
+def test_files_stand_unless_a_later_manifest_supersedes_them(ledger: Ledger) -> None:
+    late, unknown = (file.path for file in manifest(0).files)
+    record(ledger, 0, 1)
+    record(ledger, 0, flow="other")
+    assert [file.path for file in ledger.standing_files("shop", interval(0).end, "2025", "2026")] == [late]
+    assert [file.path for file in ledger.standing_files("shop", interval(0).end, "", "z")] == [late, unknown]
+    assert len(ledger.standing_files("shop", interval(1).end, "", "z")) == 4
+    again = manifest(9).files[:1]
+    record(ledger, 9, kind="regeneration", partition_by="date", files=again, supersedes=(late,))
+    found = ledger.standing_files("shop", interval(0).end, "", "z")
+    assert [(file.path, file.partition_by) for file in found] == [(unknown, "hour"), (again[0].path, "date")]
+    assert [found.manifest.revision for found in ledger.regenerations("shop")] == [0]
+    assert ledger.regenerations("other") == []
+
+
+def test_files_are_in_order_of_path_by_code_point(ledger: Ledger) -> None:
+    paths = ["a b", "a-b", "a/b", "aB", "a_b", "ab", "b", "B", "é"]
+    files = tuple(manifest(0).files[0].model_copy(update={"path": path}) for path in paths)
+    record(ledger, 0, files=files)
+    assert [file.path for file in ledger.standing_files("shop", NOW, "", "z")] == sorted(paths)
+
+
 def test_failures_are_counted_until_the_interval_is_delivered(ledger: Ledger) -> None:
     ledger.record_failure("shop", interval(1), "no route to host", False, NOW)
     ledger.record_failure("shop", interval(1), "password refused", True, LATER)

@@ -47,20 +47,24 @@ def test_every_table_is_made_on_both_databases(ledger_url: str) -> None:
     assert set(inspect(create_engine(ledger_url)).get_table_names()) == set(metadata.tables)
 
 
-def test_readers_go_on_while_somebody_writes(tmp_path: Path) -> None:
-    with Ledger(sqlite_url(tmp_path)) as ledger:
-        record(ledger, 0)
-        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as writer:
-            writer.execute("BEGIN IMMEDIATE")
-            assert ledger.delivered("shop") == {interval(0).start}
-
-
-def test_a_ledger_that_another_process_keeps_writing_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_and_a_writer_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.1)
-    with Ledger(sqlite_url(tmp_path)) as ledger, closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        with pytest.raises(BusyError, match=r"ledger .*ledger\.db: another process"):
+    with Ledger(sqlite_url(tmp_path)) as ledger, closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM deliveries").fetchall()
+        record(ledger, 0)
+        other.execute("ROLLBACK")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM deliveries")
+        assert ledger.delivered("shop") == {interval(0).start}
+
+
+def test_a_ledger_that_another_process_keeps_writing_is_busy(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.1)
+    with Ledger(ledger_url) as ledger, Ledger(ledger_url) as other, other._database.writing("flows/shop"):
+        with pytest.raises(BusyError, match=r"the ledger .*: another process has been writing"):
             record(ledger, 0)
+        assert ledger.delivered("shop") == set()
 
 
 def test_many_threads_open_a_new_ledger_at_once(ledger_url: str) -> None:
@@ -227,6 +231,13 @@ def test_a_claim_whose_connection_was_cut_ends_quietly(postgres_url: str, postgr
             record(ledger, 0)
         with ledger.claim("shop", "me"):
             assert ledger.failures() == []
+
+
+def test_a_statement_that_the_server_gave_up_may_be_tried_again(postgres_url: str) -> None:
+    with Ledger(f"{postgres_url}?options=-cstatement_timeout%3D50") as ledger:
+        with pytest.raises(RetryableError, match="statement timeout"), ledger._database.reading() as connection:
+            connection.exec_driver_sql("SELECT pg_sleep(10)")
+        assert ledger.failures() == []
 
 
 def test_a_connection_cut_in_a_transaction_may_be_tried_again(postgres_url: str, postgres_server: PostgresServer) -> None:

@@ -13,40 +13,42 @@ from flow_assets.plan.intervals import EPOCH
 metadata = MetaData()
 # SQLite counts up only what is called INTEGER.
 _Id = BigInteger().with_variant(Integer, "sqlite")
+# Sorted by code point in every database, as Python sorts.
+_Text = Text().with_variant(Text(collation="C"), "postgresql")
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
 cursors = Table(
     "cursors",
     metadata,
-    Column("source", Text, primary_key=True),
+    Column("source", _Text, primary_key=True),
     Column("moment", BigInteger, primary_key=True),
-    Column("cursor", Text, nullable=False, comment="JSON: a version, or a moment as ISO 8601"),
+    Column("cursor", _Text, nullable=False, comment="JSON: a version, or a moment as ISO 8601"),
 )
 
 # A flow's columns seldom change and may be 1,400: each list is kept once, not with every delivery.
-schemas = Table("schemas", metadata, Column("hash", Text, primary_key=True), Column("columns", Text, nullable=False))
+schemas = Table("schemas", metadata, Column("hash", _Text, primary_key=True), Column("columns", _Text, nullable=False))
 
 deliveries = Table(
     "deliveries",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("flow", Text, nullable=False),
-    Column("kind", Text, nullable=False, comment="delivery or regeneration"),
+    Column("flow", _Text, nullable=False),
+    Column("kind", _Text, nullable=False, comment="delivery or regeneration"),
     Column("interval_start", BigInteger, nullable=False),
     Column("interval_end", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
-    Column("cursor_from", Text, nullable=False, comment="JSON, as in cursors"),
-    Column("cursor_to", Text, nullable=False),
-    Column("spec_hash", Text, nullable=False),
-    Column("schema_hash", Text, ForeignKey("schemas.hash"), nullable=False),
+    Column("cursor_from", _Text, nullable=False, comment="JSON, as in cursors"),
+    Column("cursor_to", _Text, nullable=False),
+    Column("spec_hash", _Text, nullable=False),
+    Column("schema_hash", _Text, ForeignKey("schemas.hash"), nullable=False),
     Column("rows_read", BigInteger, nullable=False),
     Column("rows_written", BigInteger, nullable=False),
     Column("rows_excluded_privacy", BigInteger, nullable=False),
     Column("rows_excluded_filter", BigInteger, nullable=False),
     Column("rows_duplicates", BigInteger, nullable=False),
-    Column("report_path", Text, nullable=False),
-    Column("manifest", Text, nullable=False, comment="the manifest's JSON without its schema"),
+    Column("report_path", _Text, nullable=False),
+    Column("manifest", _Text, nullable=False, comment="the manifest's JSON without its schema"),
     Column("recorded_at", BigInteger, nullable=False),
     # The end comes before the start, so that this one index answers «since», «newest» and «this interval».
     UniqueConstraint("flow", "kind", "interval_end", "interval_start", "revision"),
@@ -56,18 +58,18 @@ files = Table(
     "files",
     metadata,
     Column("delivery", _Id, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
-    Column("path", Text, primary_key=True),
-    Column("partition", Text, nullable=False),
+    Column("path", _Text, primary_key=True),
+    Column("partition", _Text, nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    Column("sha256", Text, nullable=False),
+    Column("sha256", _Text, nullable=False),
 )
 
 partitions = Table(
     "partitions",
     metadata,
     Column("delivery", _Id, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("key", _Text, primary_key=True),
     Column("rows", BigInteger, nullable=False),
     Column("late_rows", BigInteger, nullable=False),
     Column("max_lateness_seconds", Float),
@@ -78,8 +80,8 @@ supersessions = Table(
     "supersessions",
     metadata,
     Column("delivery", _Id, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True, comment="the one that supersedes"),
-    Column("path", Text, primary_key=True),
-    Column("flow", Text, nullable=False),
+    Column("path", _Text, primary_key=True),
+    Column("flow", _Text, nullable=False),
     Index("supersessions_by_flow", "flow", "path"),
 )
 
@@ -87,7 +89,7 @@ supersessions = Table(
 coverage = Table(
     "coverage",
     metadata,
-    Column("flow", Text, primary_key=True),
+    Column("flow", _Text, primary_key=True),
     Column("until", BigInteger, primary_key=True),
     Column("since", BigInteger, nullable=False),
     Column("grown_at", BigInteger, nullable=False, comment="when the newest interval of the stretch was recorded"),
@@ -96,23 +98,23 @@ coverage = Table(
 failures = Table(
     "failures",
     metadata,
-    Column("flow", Text, primary_key=True),
+    Column("flow", _Text, primary_key=True),
     Column("interval_start", BigInteger, primary_key=True),
     Column("interval_end", BigInteger, primary_key=True),
     Column("attempts", Integer, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("error", _Text, nullable=False),
     Column("permanent", Boolean, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
 
 # The report that a flow's process is about to put: if it is killed before it records it, the next one looks for it.
-announcements = Table("announcements", metadata, Column("flow", Text, primary_key=True), Column("report_path", Text, nullable=False))
+announcements = Table("announcements", metadata, Column("flow", _Text, primary_key=True), Column("report_path", _Text, nullable=False))
 
 claims = Table(
     "claims",
     metadata,
-    Column("flow", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
+    Column("flow", _Text, primary_key=True),
+    Column("holder", _Text, nullable=False),
     Column("since", BigInteger, nullable=False, comment="by the database's own clock"),
 )
 
