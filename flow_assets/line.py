@@ -12,13 +12,14 @@ from typing import TypeVar
 import duckdb
 
 from flow_assets.destinations.contract import Destination
-from flow_assets.errors import FlowError, SpecError
+from flow_assets.errors import FlowError, PermanentError, SpecError
 from flow_assets.ledger.planned import manifest_of
 from flow_assets.ledger.store import Ledger, Recorded
 from flow_assets.plan.columns import Column, selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import DeliveryPlan, plan_delivery
 from flow_assets.plan.intervals import Interval
+from flow_assets.plan.regeneration import overlaps
 from flow_assets.sources.contract import Scan, Source
 from flow_assets.spec.check import check_columns
 from flow_assets.spec.flow import Flow
@@ -29,8 +30,8 @@ from flow_assets.stages.encode import event_time_column
 from flow_assets.stages.engine import lock, open_engine
 from flow_assets.stages.shape import happened_within
 
-COSMETIC = ("description", "owners", "freshness", "enabled", "history_start")
-"""Keys of a flow that do not change what it delivers."""
+COSMETIC = ("description", "owners", "freshness", "enabled", "every", "start", "history_start")
+"""Keys of a flow that do not change what the files of an interval hold."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -171,11 +172,29 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
         return plan(0)
     old = recorded.manifest
     same = plan(old.revision, old.supersedes)
-    return same if manifest_of(same, old.files) == old else plan(old.revision + 1, [file.path for file in old.files])
+    if manifest_of(same, old.files) == old:
+        return same
+    revised = plan(old.revision + 1, [file.path for file in old.files])
+    _check_not_regenerated(line, revised, {file.partition for file in old.files})
+    return revised
+
+
+def _check_not_regenerated(line: Line, revised: DeliveryPlan, old_keys: set[str]) -> None:
+    """A revision must not bring rows that a regeneration holds already."""
+    keys = old_keys | {partition.key for partition in revised.partitions}
+    for regeneration in line.ledger.regenerations(line.flow.name):
+        span = regeneration.manifest.span
+        covered = span is not None and regeneration.manifest.cursor.to >= revised.cursor_to  # type: ignore[operator]  # of one kind
+        if span is None or not covered:
+            continue
+        shared = [key for key in keys if overlaps(line.flow.partition_by, key, Interval(span.start, span.end))]
+        if shared:
+            raise PermanentError(
+                f"flow {line.flow.name}: {', '.join(sorted(shared)[:3])} of interval {revised.interval.key} was regenerated since, by "
+                f"{regeneration.report_path} — regenerate it again instead of delivering the interval again"
+            )
 
 
 def content_hash(specs: Specs, flow: Flow) -> str:
     """Hash of what the specs say about the content of a flow's files and where they go."""
-    fields = type(flow).model_fields
-    plain = flow.model_copy(update={key: fields[key].default for key in COSMETIC})
-    return spec_hash(plain, specs.sources[flow.source].columns)
+    return spec_hash(flow, specs.sources[flow.source].columns, without=COSMETIC)

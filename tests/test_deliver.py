@@ -1,15 +1,11 @@
 """A delivery counts once, whatever happens on the way."""
 
-import csv
-import gzip
-import io
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from flow_assets.testing.memory_source import MemorySource
 
 from flow_assets.deliver import deliver, plan_interval
 from flow_assets.errors import BusyError, PermanentError, RetryableError, SpecError
@@ -18,6 +14,8 @@ from flow_assets.ledger.report import parse_report
 from flow_assets.ledger.store import Ledger
 from flow_assets.line import Line
 from flow_assets.testing.memory import MemoryDestination
+from flow_assets.testing.memory_source import MemorySource
+from tests.consumer import counted
 from tests.lines import FLOW, NOW, QUARTER, START, events, line, quarter
 
 
@@ -47,16 +45,8 @@ def feed(tmp_path: Path, source: MemorySource, destination: MemoryDestination, l
 
 
 def counted_rows(destination: MemoryDestination) -> list[int]:
-    """The numbers of all rows in parts that a report lists, superseded ones left out, read with independent code."""
-    reports = [path for path in destination.files if path.endswith(".report")]
-    manifests = [Manifest.from_json(destination.files[path.removesuffix(".report") + ".manifest.json"]) for path in reports]
-    superseded = {path for manifest in manifests for path in manifest.supersedes}
-    found = []
-    for report in reports:
-        for path in set(parse_report(destination.files[report])) - superseded:
-            text = gzip.decompress(destination.files[path]).decode()
-            found += [int(row["n"]) for row in csv.DictReader(io.StringIO(text))]
-    return sorted(found)
+    """The numbers of all rows that count."""
+    return sorted(counted(destination.files).elements())
 
 
 def test_parts_come_first_then_the_manifest_then_the_report_and_the_ledger_knows(feed: Line, destination: MemoryDestination) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
@@ -65,7 +65,8 @@ def needs(value: Any, info: ValidationInfo, other: str) -> None:
         raise ValueError(f"needs `{other}` beside it — add `{other}`, or remove `{info.field_name}`")
 
 
-def spec_hash(*specs: BaseModel) -> str:
-    """A short, stable hash of what specs say, independent of key order, comments and layout of their YAML."""
-    text = json.dumps([spec.model_dump(mode="json") for spec in specs], sort_keys=True, separators=(",", ":"))
+def spec_hash(*specs: BaseModel, without: Collection[str] = ()) -> str:
+    """A short, stable hash of what specs say (``without`` some keys), independent of key order, comments and layout of their YAML."""
+    said = [spec.model_dump(mode="json", exclude=set(without)) for spec in specs]
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
