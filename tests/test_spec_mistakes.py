@@ -72,6 +72,7 @@ ONE_LINE_WRONG = [
     ("flows/shop_feed.yaml", 15, "freshness: {fail_after: 59s}", 15, "freshness.fail_after", "shorter than a minute"),
     ("flows/shop_feed.yaml", 15, "freshness: {fail_after: 1 hour}", 15, "freshness.fail_after", "not a duration"),
     ("flows/shop_feed.yaml", 15, "freshness: {fail_after: 999999999d}", 15, "freshness.fail_after", "longer than 3650 days"),
+    ("flows/shop_feed.yaml", 15, "freshness: {fail_after: 99999999999999d}", 15, "freshness.fail_after", "not a duration"),
     ("flows/shop_feed.yaml", 16, "enabled: yes", 16, "enabled", "must be true or false"),
     ("flows/shop_feed.yaml", 16, "enabled: 1", 16, "enabled", "must be true or false"),
     ("flows/shop_feed.yaml", 16, "name: shop_feed", 16, "name", "remove it; the file's name is the spec's name"),

@@ -6,7 +6,7 @@ it must parse alone and in parentheses, to the same tree, as the only thing sele
 comments end inside of it (a line comment at the new line), and none of its parentheses closes ours.
 """
 
-import re
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -28,20 +28,29 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
 }
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # the engine's text ends at the first NUL
-_UNPRINTABLE = Reading(complaints=(("holds a control character", "remove it"),))
+_ODD = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+_ODD_CHARACTERS = Reading(
+    complaints=(("holds a control character or an odd kind of space", "remove it; in text write `chr(160)` and the like"),)
+)
 _READINGS: dict[str, Reading] = {}
 
 
 def check_syntax(expressions: Collection[str]) -> dict[str, tuple[Complaint, ...]]:
     """What is wrong with each expression whatever the table: its syntax, and what it would reach. No source is needed."""
-    _READINGS.update({expression: _UNPRINTABLE for expression in expressions if _CONTROL.search(expression)})
+    _READINGS.update({expression: _ODD_CHARACTERS for expression in expressions if _is_odd(expression)})
     new = [expression for expression in dict.fromkeys(expressions) if expression not in _READINGS]
     if new:
         trees = _trees([form.format(expression) for expression in new for form in (_ALONE, _ENCLOSED)])
         for expression, alone, enclosed in zip(new, trees[::2], trees[1::2], strict=True):
             _READINGS[expression] = read_trees(alone, enclosed, _functions())
     return {expression: _READINGS[expression].complaints for expression in expressions}
+
+
+def _is_odd(expression: str) -> bool:
+    """Whether it holds characters that the engine handles before it parses: its text ends at a NUL, and it turns odd spaces into plain
+    ones, or does not, depending on quotes anywhere in the query. Then what was judged here would not be what runs there.
+    """
+    return any(unicodedata.category(character) in _ODD and character not in " \t\n\r" for character in expression)
 
 
 def where_columns(expression: str) -> frozenset[str]:
