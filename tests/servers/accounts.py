@@ -30,19 +30,19 @@ class Account:
         shutil.chown(path, self.name, self.name)
 
 
-def skip_unless_root_and(program: str, package: str) -> str:
-    """The program's path; skips the test where it cannot run."""
+def installed(program: str, package: str) -> str:
+    """The program's path; skips the test where it is not installed."""
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if not found:
         pytest.skip(f"the Debian package {package} is not installed: as root, run tests/install_servers.sh")
-    if os.geteuid() != 0:
-        pytest.skip(f"{program} with an account of its own: only root can make one")
     return found
 
 
 @contextmanager
 def account() -> Iterator[Account]:
     """A new account with a password. Its jail is outside of /tmp, which sshd refuses because others may write there."""
+    if os.geteuid() != 0:
+        pytest.skip("sshd in a chroot, and vsftpd: only root can make the account that they need")
     name, password = f"flows{os.getpid()}{secrets.token_hex(3)}", secrets.token_urlsafe(16)
     jail = Path(tempfile.mkdtemp(prefix="flow-assets-", dir="/var/lib"))
     jail.chmod(0o755)

@@ -2,15 +2,12 @@
 
 import getpass
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
-from tests.servers.accounts import Account, skip_unless_root_and
+from tests.servers.accounts import Account, installed
 from tests.servers.keys import SshKey, ssh_key
 from tests.servers.process import running
 
@@ -45,7 +42,7 @@ class SshServer:
 @contextmanager
 def jailed(account: Account, folder: Path, methods: str = "any") -> Iterator[SshServer]:
     """As root: the account is locked into its jail and gets nothing but sFTP, with password or key (or as ``methods`` says)."""
-    sshd, interactive = skip_unless_root_and("sshd", "openssh-server"), methods == "keyboard-interactive"
+    sshd, interactive = installed("sshd", "openssh-server"), methods == "keyboard-interactive"
     Path("/run/sshd").mkdir(exist_ok=True)
     folder.chmod(0o755)
     keys = account.jail / "authorized_keys"  # read as the account, so not below pytest's folders
@@ -67,9 +64,7 @@ def jailed(account: Account, folder: Path, methods: str = "any") -> Iterator[Ssh
 @contextmanager
 def as_current_user(folder: Path, refused: Sequence[str] = ()) -> Iterator[SshServer]:
     """As whoever runs the tests, with keys only. The sFTP requests in ``refused`` are denied."""
-    sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if not sshd:
-        pytest.skip("the Debian package openssh-server is not installed: as root, run tests/install_servers.sh")
+    sshd = installed("sshd", "openssh-server")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     keys, delivered = folder / "authorized_keys", folder / "delivered"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers.accounts import Account, skip_unless_root_and
+from tests.servers.accounts import Account, installed
 from tests.servers.cut import SERVER_HOST, FtpServer, Tls, data_ports
 from tests.servers.keys import certificate
 from tests.servers.process import running
@@ -36,7 +36,7 @@ ssl_ciphers=HIGH
 @contextmanager
 def vsftpd(account: Account, folder: Path, tls: Tls) -> Iterator[FtpServer]:
     """As root: the account is locked into its jail. Unless ``tls`` is none, nothing is allowed in the clear."""
-    program = skip_unless_root_and("vsftpd", "vsftpd")
+    program = installed("vsftpd", "vsftpd")
     empty, config, ports = folder / "empty", folder / "vsftpd.conf", data_ports()
     empty.mkdir()
     lines = [f"listen_address={SERVER_HOST}", f"secure_chroot_dir={empty}", f"pasv_min_port={ports[0]}", f"pasv_max_port={ports[-1]}"]
