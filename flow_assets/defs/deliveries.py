@@ -60,7 +60,7 @@ def deliveries_asset(specs: Specs, flow: Flow, keys: Keys, partitions: Partition
         code_version=content_hash(specs, flow),
         freshness_policy=_freshness(flow),
         description=describe.deliveries_description(specs, flow),
-        owners=flow.owners,
+        owners=list(flow.owners),
         tags=describe.tags(flow),
         kinds=describe.kinds(specs, flow),
         group_name=flow.destination,

@@ -17,7 +17,7 @@ from flow_assets.defs.partitions import Partitions, first_interval, interval_of_
 from flow_assets.defs.parts import DeliveredParts, delivered_parts, every_delivered_part
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered, Progress, deliver
-from flow_assets.errors import FlowError, RetryableError
+from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
 from flow_assets.spec.destination import Destination, S3Destination
@@ -62,14 +62,17 @@ class DeliveryIOManager(dg.IOManager):
         """The parts of the intervals that the downstream partition maps to; of everything delivered, if it has no partitions.
 
         Raises:
-            PermanentError: one of the intervals is not delivered.
+            dagster.Failure: one of the intervals is not delivered.
         """
         flow = self._project.specs.flows[context.asset_key.path[-1]]
         ledger, open_ = self._project.opened.ledger, lambda: self._project.destination(flow.name, self._s3)
         if not context.has_partition_key:
             return every_delivered_part(ledger, flow.name, open_)
         asked = [interval_of_key(key, flow.cadence) for key in context.asset_partition_keys]
-        return delivered_parts(ledger, flow.name, [interval for interval in asked if interval >= first_interval(flow)], open_)
+        try:
+            return delivered_parts(ledger, flow.name, [interval for interval in asked if interval >= first_interval(flow)], open_)
+        except PermanentError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
 
     @contextmanager
     def _line(self, obj: Pending) -> Iterator[Line]:

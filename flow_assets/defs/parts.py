@@ -138,7 +138,8 @@ def _read(manifest: Manifest, files: Sequence[Path]) -> pa.Table:
         selected = ", ".join(_typed(column) for column in manifest.schema_)
     if format_ == "csv":
         values["delimiter"] = manifest.format["delimiter"]
-    with duckdb.connect(config={"TimeZone": "UTC"}) as engine:
+    with duckdb.connect() as engine:
+        engine.execute("SET TimeZone = 'UTC'")
         return engine.execute(f"SELECT {selected} FROM {_READERS[str(format_)]}", values).to_arrow_table()
 
 
