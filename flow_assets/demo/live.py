@@ -79,7 +79,7 @@ def _dagster(demo: Demo, port: int) -> Iterator[Child]:
     home = demo.folder / "dagster"
     home.mkdir(exist_ok=True)
     shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
-    environ = {**demo.secrets(), "DAGSTER_HOME": str(home), "FLOW_SPECS": str(demo.specs), "FLOW_STATE": str(demo.state)}
+    environ = {**demo.secrets(), "DAGSTER_HOME": str(home), "FLOW_SPECS": str(demo.specs), "FLOW_STATE": str(demo.state), "FLOW_LEDGER": ""}
     command = [beside_python("dagster"), "dev", "-h", "127.0.0.1", "-p", str(port), "-w", str(REPOSITORY / "workspace.yaml")]
     with child("flow_assets.demo.children", command, environ, cwd=home) as started:
         yield started
