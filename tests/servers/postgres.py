@@ -107,9 +107,10 @@ def _initialize(server: PostgresServer) -> None:
     password_file.write_text(server.password)
     password_file.chmod(0o644)  # the server's user reads it; its folder is closed to others
     data = server.folder / "data"
-    _run(
-        server.programs / "initdb", "-D", data, "-A", "scram-sha-256", "-U", "ledger", "-E", "UTF8", "--pwfile", password_file, "--no-sync"
-    )
+    # A human order of text, unlike SQLite's: what depends on it shows.
+    order = ("--locale-provider=icu", "--icu-locale=en-US")
+    access = ("-A", "scram-sha-256", "-U", "ledger", "--pwfile", password_file)
+    _run(server.programs / "initdb", "-D", data, *access, "-E", "UTF8", *order, "--no-sync")
     with (data / "postgresql.conf").open("a") as settings:
         settings.write(SETTINGS.format(port=server.port, folder=server.folder))
 
