@@ -6,7 +6,7 @@ twice. Only ``true``, ``false``, ``null`` and plain numbers (``22``, ``-1``, ``1
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,10 @@ def read_document(text: str) -> Document:
         return _Reader(text).document()
     except _Unreadable as unreadable:
         return Document(complaints=(unreadable.complaint,))
+    except yaml.MarkedYAMLError as error:
+        return Document(complaints=(_not_yaml(error, text).complaint,))
+    except (yaml.YAMLError, ValueError, OverflowError):
+        return Document(complaints=(Complaint(1, (), "the file is not YAML", "correct its syntax"),))
 
 
 class _Unreadable(Exception):  # noqa: N818 (never leaves this module)
@@ -67,22 +71,22 @@ class _Reader:
         forbidden = _FORBIDDEN.search(text)
         if forbidden:
             raise _Unreadable(text.count("\n", 0, forbidden.start()) + 1, "the file holds a control character", "remove it")
-        self._events = _events(text)
+        self._next: Callable[[], yaml.Event] = _LOADER(text).get_event
         self._lines: dict[Path, int] = {}
         self._complaints: list[Complaint] = []
 
     def document(self) -> Document:
-        next(self._events)  # the stream's start
-        begin = next(self._events)
+        self._next()  # the stream's start
+        begin = self._next()
         if isinstance(begin, yaml.StreamEndEvent):
             raise _Unreadable(1, "the file is empty", "write the spec's keys, or remove the file")
-        first = next(self._events)
+        first = self._next()
         self._lines[()] = _line(first)
         values = self._value(first, ())
         if not isinstance(values, dict):
             raise _Unreadable(_line(first), f"the file holds {_kind(values)}, not keys and values", "write `key: value` lines")
-        next(self._events)  # the document's end
-        further = next(self._events)
+        self._next()  # the document's end
+        further = self._next()
         if isinstance(further, yaml.DocumentStartEvent):
             raise _Unreadable(_line(further), "a second document begins here", "give every spec a file of its own")
         return Document(values, self._lines, tuple(self._complaints))
@@ -110,7 +114,7 @@ class _Reader:
 
     def _mapping(self, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise _Unreadable(_line(event), "a key is not text", "write `key: value`; braces hold `{key: value}`", path)
             here = (*path, event.value)
@@ -119,13 +123,13 @@ class _Reader:
                 self._complain(event, here, f"is given twice, first in line {self._lines[here]}", "keep one of them")
             else:
                 self._lines[here] = _line(event)
-            value = self._value(next(self._events), here)
+            value = self._value(self._next(), here)
             found.setdefault(event.value, value)
         return found
 
     def _sequence(self, path: Path) -> list[Any]:
         found: list[Any] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             here = (*path, len(found))
             self._lines[here] = _line(event)
             found.append(self._value(event, here))
@@ -151,15 +155,6 @@ def _line(event: yaml.Event) -> int:
 
 def _kind(value: Any) -> str:
     return "nothing" if value is None else "a list" if isinstance(value, list) else "a single value"
-
-
-def _events(text: str) -> Iterator[yaml.Event]:
-    try:
-        yield from yaml.parse(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        raise _not_yaml(error, text) from None
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
-        raise _Unreadable(1, "the file is not YAML", "correct its syntax") from None
 
 
 def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
