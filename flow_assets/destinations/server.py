@@ -5,7 +5,6 @@ A server that cannot replace a file in one step has the earlier one removed firs
 part of one. What an attempt left under the temporary name, the next one overwrites.
 """
 
-import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -116,13 +115,14 @@ class Server(ABC):
         return iter(found)
 
     def get(self, path: str, file: Path) -> None:
-        checked_path(path)
-        with replacing(file) as target, self._session(f"get {path}") as session:
-            size = session.size(path)
-            if size is not None and (received := session.download(path, _Local(target, file))) != size:
-                raise RetryableError(f"{self.place}: of {path} came {received} bytes instead of {size} — it is fetched again")
-            if size is None:
-                raise _AbsentError(path)
+        entry = self.stat(path)
+        if entry is None:
+            raise FileNotFoundError(f"{self.place}: nothing is under {path}")
+        with replacing(file) as target:
+            with self._session(f"get {path}") as session:
+                received = session.download(path, _Local(target, file))
+            if received != entry.bytes:
+                raise RetryableError(f"{self.place}: of {path} came {received} bytes instead of {entry.bytes} — it is fetched again")
 
     def remove(self, path: str) -> None:
         with self._session(f"remove {checked_path(path)}") as session:
@@ -152,7 +152,7 @@ class Server(ABC):
         """The connection, made if need be. Errors become ours; a connection that cannot go on is closed."""
         try:
             yield self._connected()
-        except (FlowError, _AbsentError):
+        except FlowError:
             raise
         except self.troubles as error:
             if not self._is_answer(error):
@@ -229,11 +229,6 @@ class Server(ABC):
         if self._open:
             _discard(self._open, _temporary(path))
             _discard(self._open, path)
-
-
-class _AbsentError(FileNotFoundError):
-    def __init__(self, path: str) -> None:
-        super().__init__(errno.ENOENT, "nothing is there", path)
 
 
 class _Local:
