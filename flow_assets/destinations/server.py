@@ -226,9 +226,10 @@ class Server(ABC):
 
     def _clear(self, path: str) -> None:
         """Leave nothing of a check that failed on its way."""
-        if self._open:
-            _discard(self._open, _temporary(path))
-            _discard(self._open, path)
+        with suppress(PermanentError):
+            for left in (_temporary(checked_path(path)), path):
+                if self._open:
+                    _discard(self._open, left)
 
 
 class _Local:
