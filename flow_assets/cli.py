@@ -1,104 +1,17 @@
 """The commands. They work without a Dagster instance; exit codes: 0 done, 1 failed, 2 wrong usage or invalid specs."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
+from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.model import KINDS, Kind
 from flow_assets.spec.specs import Specs
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where the specs and our own state are."""
-
-    specs: Path
-    state: Path
-    ledger_url: str | None
-
-
-class Moment(click.ParamType[datetime]):
-    """A point in time: ISO 8601; without a zone it is UTC."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        from flow_assets.plan.times import parse_time
-
-        try:
-            return value if isinstance(value, datetime) else parse_time(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time — write it like 2026-01-31T10:15:00Z", param, ctx)
-
-
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--specs`` and ``--state``, before or after the command's name."""
-    for option in (
-        click.option(
-            "--specs", type=click.Path(path_type=Path), envvar="FLOW_SPECS", help="Folder of the specs (FLOW_SPECS; default flow_specs)."
-        ),
-        click.option(
-            "--state",
-            type=click.Path(path_type=Path),
-            envvar="FLOW_STATE",
-            help="Folder of the ledger and the spool (FLOW_STATE; default .flows).",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@options
-@click.version_option(package_name="flow_assets")
-@click.pass_context
-def flows(context: click.Context, specs: Path | None, state: Path | None) -> None:
-    """Granular extracts of an event table, delivered exactly once."""
-    context.obj = {"specs": specs, "state": state}
-
-
-def command(function: Callable[..., Any]) -> click.Command:
-    """A command of ``flows`` whose first argument is :class:`Folders`."""
-
-    @click.pass_context
-    def run(context: click.Context, /, specs: Path | None, state: Path | None, **arguments: Any) -> None:
-        import os
-
-        chosen = Folders(
-            specs or context.obj["specs"] or Path("flow_specs"),
-            state or context.obj["state"] or Path(".flows"),
-            os.environ.get("FLOW_LEDGER") or None,
-        )
-        with failures():
-            function(chosen, **arguments)
-
-    run.__doc__ = function.__doc__
-    run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-    return flows.command(name=function.__name__.rstrip("_"))(options(run))
-
-
-@contextmanager
-def failures() -> Iterator[None]:
-    """Errors become one plain message and an exit code."""
-    try:
-        yield
-    except SpecError as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except FlowError as error:
-        click.echo(f"failed: {error}", err=True)
-        sys.exit(1)
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @command
@@ -188,10 +101,9 @@ def list_(folders: Folders, as_json: bool) -> None:
 def plan(folders: Folders, flow: str, at: datetime, as_json: bool) -> None:
     """What delivering the interval that ends at a time would do; touches nothing."""
     from flow_assets.console import print_json, print_plan
-    from flow_assets.line import plan_interval
 
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
-        planned = [plan_interval(line, interval) for interval in opened.intervals_of(flow, _interval(line.flow, at))]
+        planned = [plan_interval(line, interval) for interval in opened.intervals_of(flow, interval_of(line.flow, at))]
     for each in planned:
         print_json(each.to_json()) if as_json else print_plan(each)
 
@@ -208,14 +120,13 @@ def deliver(
 ) -> None:
     """Make and deliver one interval, or every missing one; by default everything due."""
     from flow_assets.console import delivered_line, print_json, progress_of
-    from flow_assets.deliver import deliver as deliver_interval
 
     if (at and (since or until)) or (again and not at):
         raise click.UsageError("--at goes alone, --again goes with --at")
     now, done = datetime.now(UTC), []
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
         wanted = (
-            opened.intervals_of(flow, _interval(line.flow, at))
+            opened.intervals_of(flow, interval_of(line.flow, at))
             if at
             else [i for i in opened.due(flow, now, since) if until is None or i.end <= until]
         )
@@ -231,6 +142,40 @@ def deliver(
         print_json(done)
     elif not done:
         click.echo(f"{flow}: nothing is due")
+
+
+@command
+@click.argument("flow")
+@click.option("--from", "start", type=Moment(), required=True, help="Event time that the span begins at.")
+@click.option("--to", "end", type=Moment(), required=True, help="Event time that it ends before.")
+@click.option("--folder", help="Deliver into this folder instead of the flow's.")
+@click.option("--plan", "plan_only", is_flag=True, help="Say what it would do; touch nothing.")
+@as_json
+def regenerate(folders: Folders, flow: str, start: datetime, end: datetime, folder: str | None, plan_only: bool, as_json: bool) -> None:
+    """Deliver a span of event time anew; prints the files that this supersedes, and SQL for consumers who do not track files."""
+    from flow_assets.console import delivered_line, print_json, print_plan, progress_of
+    from flow_assets.plan.regeneration import removal_sql, span_of
+    from flow_assets.regenerate import plan_span
+    from flow_assets.regenerate import regenerate as regenerate_span
+
+    with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
+        try:
+            span = span_of(line.flow.partition_by, start, end)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        if plan_only:
+            planned = plan_span(line, span, folder)
+            print_json(planned.to_json()) if as_json else print_plan(planned)
+            return
+        with progress_of(flow, 1) as begin:
+            done = regenerate_span(line, span, now=datetime.now(UTC), folder=folder, progress=begin("regeneration"))
+        sql = removal_sql(opened.specs.sources[line.flow.source].columns.event_time, span)
+    if as_json:
+        print_json({"outcome": done.outcome, "sql": sql, **done.manifest.as_mapping()})
+        return
+    click.echo(delivered_line(flow, done))
+    click.echo("superseded files:" + "".join(f"\n  {path}" for path in done.manifest.supersedes or ("none",)))
+    click.echo(f"for consumers who do not track files, to run before loading {done.report_path}:\n  {sql}")
 
 
 @command
@@ -272,34 +217,6 @@ def demo(folder: Path) -> None:
 
     with failures():
         sys.exit(run_demo(folder, datetime.now(UTC)))
-
-
-@contextmanager
-def project(folders: Folders) -> Iterator[Any]:
-    """The opened project of the chosen folders."""
-    from flow_assets.project import Project
-
-    opened = Project.open(load_specs(folders.specs), folders.state, folders.ledger_url)
-    try:
-        yield opened
-    finally:
-        opened.ledger.close()
-
-
-def known(offered: Any, name: str, kind: str) -> str:
-    """``name``, if it is one of those offered."""
-    if name not in offered:
-        raise click.UsageError(f"there is no {kind} {name!r} — there are: {', '.join(sorted(offered)) or 'none'}")
-    return name
-
-
-def _interval(flow: Any, at: datetime) -> Any:
-    from flow_assets.plan.intervals import interval_ending
-
-    try:
-        return interval_ending(at, flow.cadence)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from flow_assets.adopt import settle
 from flow_assets.deliver import Delivered, Progress, flow_spool, put_all
 from flow_assets.errors import PermanentError
@@ -26,11 +28,12 @@ PATIENCE = timedelta(minutes=10)
 """How long to wait for a delivery of the same flow to end."""
 
 
-def plan_span(line: Line, span: Interval) -> DeliveryPlan:
+def plan_span(line: Line, span: Interval, folder: str | None = None) -> DeliveryPlan:
     """What regenerating a span of event time would do. Reads the source and the ledger, touches nothing.
 
     Raises: as :func:`regenerate`.
     """
+    line = _into(line, folder)
     covers, as_of = _frontier(line)
     with tempfile.TemporaryDirectory() as spool, open_reading_of_span(line, span, as_of, Path(spool)) as reading:
         return _plan(line, span, covers, reading)
@@ -55,8 +58,7 @@ def regenerate(
         PermanentError: a file holds more than the span, because the flow was filed by longer partitions once.
         PermanentError, RetryableError: by whether trying again may help. No report was put.
     """
-    if folder is not None:
-        line = replace(line, flow=line.flow.model_copy(update={"folder": folder}))
+    line = _into(line, folder)
     with line.ledger.claim(line.flow.name, line.holder, wait):
         settle(line, now)
         covers, as_of = _frontier(line)
@@ -65,6 +67,17 @@ def regenerate(
             manifest = put_all(line, plan, reading, spool, progress)
         line.ledger.record(manifest, plan.report_path, now)
         return Delivered("delivered", manifest, plan.report_path)
+
+
+def _into(line: Line, folder: str | None) -> Line:
+    """The line with another folder, which must be as a spec's folder must be."""
+    if folder is None:
+        return line
+    try:
+        flow = type(line.flow).model_validate({**line.flow.model_dump(), "name": line.flow.name, "folder": folder})
+    except ValidationError as error:
+        raise PermanentError(f"the folder {folder!r} cannot be delivered into: {error.errors()[0]['msg']} — name another one") from None
+    return replace(line, flow=flow)
 
 
 def _frontier(line: Line) -> tuple[Interval, Cursor]:
