@@ -1,4 +1,4 @@
-"""Does an sFTP destination keep the contract on real servers, trust only the pinned server, and explain every refusal?"""
+"""Does an sFTP destination keep the contract on real servers, and replace files as well as the server can?"""
 
 import time
 from collections.abc import Iterator, Sequence
