@@ -1,0 +1,66 @@
+"""What is to be loaded, in which order, and what together? Reports that supersede files first, in chains; then the others, oldest first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flow_assets.destinations.contract import Destination
+from flow_assets.errors import PermanentError
+from flow_assets.ingest.reports import Delivery, Report, find_reports, folders_of, read_delivery
+from flow_assets.plan.names import Layout
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the reports of a flow are."""
+
+    destination: Destination
+    layout: Layout
+    flow: str
+
+
+@dataclass
+class Pending:
+    """What is not loaded yet. ``replacing`` holds reports that supersede files, read already; ``refused`` those that could not be read."""
+
+    plain: list[Report] = field(default_factory=list)
+    replacing: list[Delivery] = field(default_factory=list)
+    refused: list[PermanentError] = field(default_factory=list)
+
+
+def find_pending(place: Place, folders: Sequence[str], loaded: set[str], spool: Path) -> Pending:
+    """Every report that is not among ``loaded``: in ``folders``, in those that loaded reports came from, and in those of superseded files.
+
+    A regeneration may have gone into another folder; what supersedes it says where.
+    """
+    found, seen = Pending(), sorted({*folders, *folders_of(loaded, place.layout, place.flow)})
+    for folder in seen:  # grows
+        for report in find_reports(place.destination, place.layout, folder, place.flow):
+            if report.path in loaded:
+                continue
+            if not report.replaces:
+                found.plain.append(report)
+                continue
+            try:
+                delivery = read_delivery(place.destination, report, place.flow, spool)
+            except PermanentError as error:
+                found.refused.append(error)
+                continue
+            found.replacing.append(delivery)
+            seen += sorted(folders_of(delivery.manifest.supersedes, place.layout, place.flow).difference(seen))
+    found.plain.sort()
+    return found
+
+
+def chains(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Those of which one supersedes what another one lists, together."""
+    lister = {file.path: number for number, delivery in enumerate(deliveries) for file in delivery.manifest.files}
+    chain_of = [[number] for number in range(len(deliveries))]
+    for number, delivery in enumerate(deliveries):
+        for other in {lister[path] for path in delivery.manifest.supersedes if path in lister}:
+            if chain_of[other] is not chain_of[number]:
+                chain_of[number].extend(chain_of[other])
+                for member in chain_of[other]:
+                    chain_of[member] = chain_of[number]
+    for chain in {id(chain): chain for chain in chain_of}.values():
+        yield [deliveries[number] for number in sorted(chain)]
