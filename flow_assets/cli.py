@@ -101,6 +101,7 @@ def list_(folders: Folders, as_json: bool) -> None:
 def plan(folders: Folders, flow: str, at: datetime, as_json: bool) -> None:
     """What delivering the interval that ends at a time would do; touches nothing."""
     from flow_assets.console import print_json, print_plan
+    from flow_assets.line import plan_interval
 
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
         planned = [plan_interval(line, interval) for interval in opened.intervals_of(flow, interval_of(line.flow, at))]
@@ -120,6 +121,7 @@ def deliver(
 ) -> None:
     """Make and deliver one interval, or every missing one; by default everything due."""
     from flow_assets.console import delivered_line, print_json, progress_of
+    from flow_assets.deliver import deliver as deliver_interval
 
     if (at and (since or until)) or (again and not at):
         raise click.UsageError("--at goes alone, --again goes with --at")

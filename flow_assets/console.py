@@ -59,7 +59,7 @@ def print_plan(plan: DeliveryPlan) -> None:
         [
             ("flow", plan.flow.name),
             ("interval", f"{plan.interval.start:%Y-%m-%dT%H:%M:%SZ} to {plan.interval.end:%Y-%m-%dT%H:%M:%SZ}, revision {plan.revision}"),
-            ("cursor", f"{plan.cursor_from} (exclusive) to {plan.cursor_to} (inclusive)"),
+            ("cursor", f"{'the beginning' if plan.cursor_from is None else f'after {plan.cursor_from}'} to {plan.cursor_to}"),
             ("source", f"{plan.flow.source}, {len(plan.columns)} columns: {_shortened([column.name for column in plan.columns])}"),
             ("destination", f"{plan.flow.destination}, {plan.names.extension}"),
             ("rows", f"{tally.read:,} read, {tally.written:,} to write, {excluded}"),
