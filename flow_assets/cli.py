@@ -22,7 +22,7 @@ def check(folders: Folders, offline: bool, as_json: bool) -> None:
     specs: Specs | None = None
     try:
         specs = load_specs(folders.specs)
-        problems = [*specs.warnings, *([] if offline else _column_problems(specs))]
+        problems = sorted({*specs.warnings, *([] if offline else _column_problems(specs))})
     except SpecError as error:
         problems = list(error.problems)
     errors = [problem for problem in problems if problem.severity == "error"]
@@ -31,7 +31,7 @@ def check(folders: Folders, offline: bool, as_json: bool) -> None:
 
         print_json([vars(problem) for problem in problems])
     else:
-        for problem in sorted(problems):
+        for problem in problems:
             click.echo(f"{problem}" if problem.severity == "error" else f"warning: {problem}", err=problem.severity == "error")
         if specs is not None and not errors:
             click.echo(f"{len(specs.flows)} flows, {len(specs.sources)} sources, {len(specs.destinations)} destinations: all valid")
