@@ -57,7 +57,7 @@ def _asset(key: dg.AssetKey, problems: Sequence[Problem]) -> dg.AssetSpec:
     reference = dg.LocalFileCodeReference(file_path=str(Path(first.file).absolute()), line_number=first.line, label=Path(first.file).name)
     return dg.AssetSpec(
         key,
-        description=f"**Broken spec: nothing is delivered by it.** Correct it, then reload the definitions.\n\n{problem_list(problems)}",
+        description=f"Broken spec: nothing is delivered by it. Correct it, then reload the definitions.\n\n{problem_list(problems)}",
         group_name=GROUP,
         metadata={"problems": len(problems), "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])},
     )

@@ -6,10 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from flow_assets.defs.metadata import uri
+from flow_assets.defs.metadata import minute, uri
 from flow_assets.defs.partitions import first_interval
 from flow_assets.errors import Problem
-from flow_assets.plan.times import format_time
 from flow_assets.spec.flow import Exclude, Flow, Include
 from flow_assets.spec.model import Kind
 from flow_assets.spec.source import Source
@@ -23,14 +22,13 @@ DESTINATION_KINDS: dict[str, str] = {"local": "file", "s3": "s3", "sftp": "sftp"
 
 def deliveries_description(specs: Specs, flow: Flow) -> str:
     """What ``deliveries/<flow>`` is, and what to press."""
-    start = format_time(first_interval(flow).start)
     paused = "" if flow.enabled else "**Paused** (`enabled: false`): nothing is requested until it is enabled again.\n\n"
     return (
         f"{_lead(flow)}{paused}What was inserted into `{flow.source}` in each {flow.every}, delivered to `{flow.destination}` "
-        f"since {start}.\n\n{_facts(specs, flow)}\n\n"
+        f"since {minute(first_interval(flow).start)} UTC.\n\n"
         "A partition is an interval of insertion time, named after its start, UTC. One that is not green has not been delivered: it is "
         "requested again by itself, or at once if you materialize it. What is delivered already is not sent twice; `again: true` in the "
-        "launchpad makes it anew. Intervals before the first one are not delivered: they are regenerated, by `flows/" + flow.name + "`."
+        f"launchpad makes it anew.\n\n{_facts(specs, flow)}"
     )
 
 
@@ -56,7 +54,7 @@ def kinds(specs: Specs, flow: Flow) -> set[str]:
 def metadata(specs: Specs, flow: Flow) -> dict[str, Any]:
     """Where files go, what is unwise, and the line of the spec."""
     found: dict[str, Any] = {
-        "dagster/uri": uri(specs.destinations[flow.destination], f"{flow.folder}/{flow.name}"),
+        "dagster/uri": _uri(specs, flow, f"{flow.folder}/{flow.name}"),
         **code_reference(specs, "flow", flow.name),
     }
     file, _ = specs.where("flow", flow.name)
@@ -85,6 +83,10 @@ def source_description(source: Source) -> str:
     return f"{lead}\n\n| role | column |\n|---|---|\n{columns}{hidden}"
 
 
+def _uri(specs: Specs, flow: Flow, path: str) -> str:
+    return uri(specs.destinations[flow.destination], path, specs.project)
+
+
 def _lead(flow: Flow) -> str:
     return f"{flow.description}\n\n" if flow.description else ""
 
@@ -93,7 +95,7 @@ def _facts(specs: Specs, flow: Flow) -> str:
     facts: Mapping[str, str] = {
         "format": " ".join(filter(None, (flow.format.type, "" if flow.format.compression == "none" else flow.format.compression))),
         "filed by": flow.partition_by.replace("_", " "),
-        "folder": f"`{uri(specs.destinations[flow.destination], flow.folder)}`",
+        "folder": f"`{_uri(specs, flow, flow.folder)}`",
         "properties": _properties(flow),
         "sites": "all" if flow.sites == "all" else ", ".join(str(site) for site in flow.sites),
         "rows": f"where `{flow.where}`" if flow.where else "all",

@@ -74,7 +74,7 @@ def _resources(project: FlowProject, keys: Keys, partitions: Partitions) -> dict
         if isinstance(source, DuckDBSource):
             found[keys.duckdb(source.name)] = default_duckdb(source, specs.project)
     for destination in specs.destinations.values():
-        found[keys.destination(destination.name)] = delivery_io_manager(destination, keys, partitions)
+        found[keys.destination(destination.name)] = delivery_io_manager(destination, specs, keys, partitions)
         if isinstance(destination, S3Destination):
             found[keys.s3(destination.name)] = default_s3(destination)
     return found

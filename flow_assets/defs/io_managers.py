@@ -22,6 +22,7 @@ from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
 from flow_assets.spec.destination import Destination, S3Destination
 from flow_assets.spec.flow import Flow
+from flow_assets.spec.specs import Specs
 
 SECONDS_BETWEEN_PROGRESS: Final = 30
 
@@ -31,14 +32,13 @@ class DeliveryIOManager(dg.IOManager):
 
     Args:
         project: specs and ledger.
-        destination: its name in the specs.
         keys: the names in Dagster.
         partitions: the definitions that the flows share.
         s3: what supplies the client of an S3 destination: an ``S3Resource``, or a client.
     """
 
-    def __init__(self, project: FlowProject, destination: str, keys: Keys, partitions: Partitions, s3: Any = None) -> None:
-        self._project, self._destination, self._keys, self._partitions, self._s3 = project, destination, keys, partitions, s3
+    def __init__(self, project: FlowProject, keys: Keys, partitions: Partitions, s3: Any = None) -> None:
+        self._project, self._keys, self._partitions, self._s3 = project, keys, partitions, s3
 
     def handle_output(self, context: dg.OutputContext, obj: Pending) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
         """Deliver one interval after the other. The first that fails ends the step; those before it stay delivered, and are shown."""
@@ -101,8 +101,7 @@ class DeliveryIOManager(dg.IOManager):
             raise
 
     def _metadata(self, delivered: Delivered, seconds: float) -> Metadata:
-        destination = self._project.specs.destinations[self._destination]
-        return delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, destination, seconds)
+        return delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, self._project.specs, seconds)
 
     def _touched(self, flow: Flow, delivered: Delivered, is_shown: bool) -> Iterator[dg.AssetMaterialization]:
         """Events by event time, for rows that Dagster has not been told of."""
@@ -142,12 +141,14 @@ def _progress(say: Callable[[str], None], interval: Interval) -> Callable[[Progr
     return tell
 
 
-def delivery_io_manager(spec: Destination, keys: Keys, partitions: Partitions) -> dg.IOManagerDefinition:
+def delivery_io_manager(spec: Destination, specs: Specs, keys: Keys, partitions: Partitions) -> dg.IOManagerDefinition:
     """The resource ``delivery_<destination>``."""
     s3 = {keys.s3(spec.name)} if isinstance(spec, S3Destination) else set()
 
     def make(context: dg.InitResourceContext) -> DeliveryIOManager:
         project = getattr(context.resources, keys.project())
-        return DeliveryIOManager(project, spec.name, keys, partitions, *(getattr(context.resources, key) for key in s3))
+        return DeliveryIOManager(project, keys, partitions, *(getattr(context.resources, key) for key in s3))
 
-    return dg.IOManagerDefinition(make, required_resource_keys={keys.project()} | s3, description=f"Delivers to {uri(spec, '')}")
+    return dg.IOManagerDefinition(
+        make, required_resource_keys={keys.project()} | s3, description=f"Delivers to {uri(spec, '', specs.project)}"
+    )

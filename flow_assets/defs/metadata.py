@@ -4,15 +4,17 @@ Events are stored for years: tables are cut at a size that a person reads; the m
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 
-from flow_assets.ledger.manifest import File, Manifest, PartitionRows, SchemaColumn
+from flow_assets.ledger.manifest import CursorSpan, File, Manifest, PartitionRows, SchemaColumn
 from flow_assets.plan.cursors import cursor_to_json
 from flow_assets.plan.names import manifest_path
-from flow_assets.plan.times import format_time
 from flow_assets.spec.destination import Destination, FtpDestination, LocalDestination, S3Destination, SftpDestination
+from flow_assets.spec.specs import Specs
 
 MAX_TABLE_ROWS: Final = 200
 MAX_COLUMNS: Final = 300
@@ -20,7 +22,7 @@ MAX_COLUMNS: Final = 300
 Metadata = dict[str, Any]
 
 
-def delivery_metadata(manifest: Manifest, report: str, outcome: str, destination: Destination, seconds: float | None = None) -> Metadata:
+def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Specs, seconds: float | None = None) -> Metadata:
     """What is shown on an interval of ``deliveries/<flow>``. ``seconds``: how long it took, None if nobody knows."""
     rows = manifest.rows
     late = [partition.max_lateness_seconds for partition in manifest.partitions if partition.max_lateness_seconds is not None]
@@ -35,18 +37,24 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, destination
         "rows_late": sum(partition.late_rows for partition in manifest.partitions),
         "max_lateness_seconds": max(late, default=0.0),
         "bytes": sum(file.bytes for file in manifest.files),
-        "interval": f"{format_time(manifest.interval.start)} to {format_time(manifest.interval.end)}",
+        "interval": f"{minute(manifest.interval.start)} to {minute(manifest.interval.end)} UTC",
         "revision": manifest.revision,
-        "cursor": f"after {cursor_to_json(manifest.cursor.from_)} up to {cursor_to_json(manifest.cursor.to)}",
+        "cursor": _cursors(manifest.cursor),
         "destination": manifest.destination,
-        "dagster/uri": uri(destination, report),
         "report": dg.MetadataValue.path(report),
         "manifest": dg.MetadataValue.path(manifest_path(report)),
         "parts": _parts_table(manifest.files),
         "partitions": _partitions_table(manifest.partitions),
         **_columns(manifest.schema_),
     }
+    if manifest.destination in specs.destinations:
+        found["dagster/uri"] = uri(specs.destinations[manifest.destination], report, specs.project)
     return found if seconds is None else found | {"seconds": round(seconds, 3)}
+
+
+def _cursors(cursor: CursorSpan) -> str:
+    after = "" if cursor.from_ is None else f"after {cursor_to_json(cursor.from_)} "
+    return f"{after}up to {cursor_to_json(cursor.to)}"
 
 
 def touched_metadata(manifest: Manifest, partition: PartitionRows, report_path: str, interval_key: str) -> Metadata:
@@ -62,11 +70,16 @@ def touched_metadata(manifest: Manifest, partition: PartitionRows, report_path: 
     }
 
 
-def uri(destination: Destination, path: str) -> str:
+def minute(moment: datetime) -> str:
+    """A boundary of an interval, for people: UTC, to the minute."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def uri(destination: Destination, path: str, project: Path) -> str:
     """Where a path below a destination's root is, for people and for tools that open it. No secrets."""
     match destination:
         case LocalDestination():
-            return f"file:{_below(destination.root, path)}"
+            return f"file://{_below(str(project / destination.root), path)}"
         case S3Destination():
             return f"s3://{destination.bucket}{_below('/' + destination.prefix, path)}"
         case SftpDestination():

@@ -18,6 +18,7 @@ from flow_assets.spec.flow import Every, Flow
 FLOWS_PER_RUN: Final = 50
 DELIVERIES_PER_RUN: Final = 200
 PRIORITY: Final = "dagster/priority"
+INTERVALS: Final = "intervals"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def longest_stretch(flows: int) -> int:
 def run_request(batch: Batch, keys: Keys, now: datetime) -> dg.RunRequest:
     """The request for a batch. Without a run key: what failed may be asked for again, and what is on its way is not asked for at all."""
     first, last = batch.stretch[0].key, batch.stretch[-1].key
-    partition = {} if first == last else {RANGE_START: first, RANGE_END: last}
+    partition = {} if first == last else {RANGE_START: first, RANGE_END: last, INTERVALS: f"{first} to {last}"}
     return dg.RunRequest(
         asset_selection=[keys.deliveries(flow.name) for flow in batch.flows],
         partition_key=first if first == last else None,

@@ -15,5 +15,8 @@ def source_asset(specs: Specs, source: Source, keys: Keys) -> dg.AssetSpec:
         description=describe.source_description(source),
         kinds={describe.SOURCE_KINDS[source.type]},
         group_name="sources",
-        metadata={"dagster/uri": source.uri, **describe.code_reference(specs, "source", source.name)},
+        metadata={
+            "dagster/uri": source.uri if "://" in source.uri else f"file://{specs.project / source.uri}",
+            **describe.code_reference(specs, "source", source.name),
+        },
     )

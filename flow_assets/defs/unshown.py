@@ -71,8 +71,7 @@ class Unshown:
         for recorded in made:
             yield from touched(recorded.manifest, recorded.report_path, flow, self.keys, self.partitions)
         for recorded in made[-1:]:
-            destination = self.specs.destinations[flow.destination]
-            metadata = delivery_metadata(recorded.manifest, recorded.report_path, OUTCOME, destination)
+            metadata = delivery_metadata(recorded.manifest, recorded.report_path, OUTCOME, self.specs)
             yield dg.AssetMaterialization(self.keys.deliveries(flow.name), partition=interval.key, metadata=metadata)
 
 
