@@ -1,3 +1,19 @@
 """What do all tests share? The servers they start (``tests/servers/``), each only when a test asks for it."""
 
+import os
+
+import pytest
+
 pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.servers.sftp", "tests.servers.ftp"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With FLOW_FAIL_ON_SKIP a skipped test fails the run: what cannot run is not proved."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("FLOW_FAIL_ON_SKIP") and skipped and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"FLOW_FAIL_ON_SKIP: {len(skipped)} tests were skipped", red=True)
+        for report in skipped:
+            reporter.write_line(f"  {report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
