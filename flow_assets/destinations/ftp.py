@@ -173,6 +173,8 @@ class FtpServer(Server):
         return RetryableError(f"{self.place}: {what} — {advice}; it is tried again")
 
     def _context(self) -> ssl.SSLContext:
+        if self._spec.tls == "none":
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used; loading the trusted authorities takes a while
         if self._spec.ca_file is None:
             return ssl.create_default_context()
         file = self._project / self._spec.ca_file
