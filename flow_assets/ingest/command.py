@@ -21,7 +21,9 @@ class Folders(Protocol):
 
 
 @click.argument("flow")
-@click.option("--into", "url", required=True, help="A DuckDB file by its path or duckdb:///PATH, or postgresql://USER:PASSWORD@HOST/DATABASE.")
+@click.option(
+    "--into", "url", required=True, help="A DuckDB file by its path or duckdb:///PATH, or postgresql://USER:PASSWORD@HOST/DATABASE."
+)
 @click.option("--table", required=True, help="Name of the table, or schema.name; it is made if it is missing.")
 @click.option("--folder", "further", multiple=True, help="A further folder that reports of this flow lie in, as of regenerations.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

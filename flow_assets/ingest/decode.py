@@ -13,7 +13,7 @@ from duckdb.sqltypes import DuckDBPyType
 from pydantic import TypeAdapter, ValidationError
 
 from flow_assets.errors import PermanentError
-from flow_assets.ingest.types import child, children, fields, kind_of, leaves, stored
+from flow_assets.ingest.types import FILE_COLUMN, child, children, fields, kind_of, leaves, stored
 from flow_assets.plan.columns import Column
 from flow_assets.spec.flow import CsvFormat, Format, NdjsonFormat
 from flow_assets.stages.lines import header
@@ -54,31 +54,35 @@ def check_header(file: Path, path: str, format_: Format, columns: Sequence[Colum
                 raise PermanentError(f"{path} does not begin with the columns of its manifest — ask the sender to put both as delivered")
 
 
-def part_query(file: Path, format_: Format, columns: Sequence[Column]) -> str:
-    """SQL of a part's rows, each column in the type that a DuckDB table has for it.
+def part_query(files: Sequence[Path], format_: Format, columns: Sequence[Column]) -> str:
+    """SQL of the rows of parts, each column in the type that a DuckDB table has for it, behind the number that is a part's local name.
 
     Raises:
         PermanentError: a column cannot be read exactly.
     """
     match format_:
         case CsvFormat():
-            values, rows = (_csv_value(column, len(columns) == 1) for column in columns), _csv_rows(file, format_, columns)
+            values, rows = (_csv_value(column, len(columns) == 1) for column in columns), _csv_rows(files, format_, columns)
         case NdjsonFormat():
-            values, rows = (_json_value(column) for column in columns), _ndjson_rows(file, format_, columns)
+            values, rows = (_json_value(column) for column in columns), _ndjson_rows(files, format_, columns)
         case _:
-            values, rows = (_typed_value(column) for column in columns), f"read_parquet({literal(str(file))})"
+            values, rows = (_typed_value(column) for column in columns), f"read_parquet({_files(files)})"
     named = (f"{value} AS {identifier(column.name)}" for value, column in zip(values, columns, strict=True))
-    return f"SELECT {', '.join(named)} FROM {rows}"
+    return f"SELECT parse_filename({FILE_COLUMN})::BIGINT AS {FILE_COLUMN}, {', '.join(named)} FROM {rows}"
+
+
+def _files(files: Sequence[Path]) -> str:
+    return f"[{', '.join(literal(str(file)) for file in files)}], filename = '{FILE_COLUMN}'"
 
 
 def _typed_value(column: Column) -> str:
     return f"CAST({identifier(column.name)} AS {stored(kind_of(column))})"
 
 
-def _csv_rows(file: Path, format_: CsvFormat, columns: Sequence[Column]) -> str:
+def _csv_rows(files: Sequence[Path], format_: CsvFormat, columns: Sequence[Column]) -> str:
     names = ", ".join(f"{literal(column.name)}: 'VARCHAR'" for column in columns)
     return (
-        f"read_csv({literal(str(file))}, columns = {{{names}}}, auto_detect = false, header = true, delim = {literal(format_.delimiter)}, "
+        f"read_csv({_files(files)}, columns = {{{names}}}, auto_detect = false, header = true, delim = {literal(format_.delimiter)}, "
         "quote = '\"', escape = '\"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false, "
         f"compression = '{format_.compression}', max_line_size = {_LONGEST_LINE}, buffer_size = {2 * _LONGEST_LINE})"
     )
@@ -93,14 +97,14 @@ def _csv_value(column: Column, alone: bool) -> str:
     return _from_text(text, kind)
 
 
-def _ndjson_rows(file: Path, format_: NdjsonFormat, columns: Sequence[Column]) -> str:
+def _ndjson_rows(files: Sequence[Path], format_: NdjsonFormat, columns: Sequence[Column]) -> str:
     options = f"compression = '{format_.compression}', maximum_object_size = {_LONGEST_LINE}"
-    lines = f"SELECT json::VARCHAR AS line FROM read_ndjson_objects({literal(str(file))}, {options})"
+    lines = f"SELECT {FILE_COLUMN}, json::VARCHAR AS line FROM read_ndjson_objects({_files(files)}, {options})"
     exact = [column for column in columns if _needs_exactness(column)]
     plain = [column for column in columns if column not in exact]
     objects = {name: _object(text, some) for name, text, some in (("plain", "line", plain), ("exact", _exact("line"), exact)) if some}
     parsed = ", ".join(f"{parse} AS {name}" for name, parse in objects.items())
-    return f"(SELECT {', '.join(f'{name}.*' for name in objects)} FROM (SELECT {parsed} FROM ({lines})))"
+    return f"(SELECT {FILE_COLUMN}, {', '.join(f'{name}.*' for name in objects)} FROM (SELECT {FILE_COLUMN}, {parsed} FROM ({lines})))"
 
 
 def _object(line: str, columns: Sequence[Column]) -> str:

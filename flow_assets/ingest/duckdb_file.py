@@ -32,6 +32,7 @@ class DuckdbTable:
         self.table = Table(table, f"{_DATABASE}.{identifier(self._schema)}")
         self.where = f"table {table} in {file}"
         self.spool = spool
+        self._columns: dict[str, str] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -54,13 +55,14 @@ class DuckdbTable:
         return int(answer[0][0]) if answer else 0
 
     def columns(self) -> Mapping[str, str]:
-        return dict(
-            self.query(
+        if not self._columns:  # asking takes longer than loading a small part
+            found = self.query(
                 "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND lower(schema_name) = lower(?) "
                 "AND lower(table_name) = lower(?) ORDER BY column_index",
                 _DATABASE, self._schema, self.table.name,
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+            self._columns = dict(found)
+        return self._columns
 
     def ensure(self, name: str, columns: str) -> None:
         self.change(f"CREATE TABLE IF NOT EXISTS {self.table.beside(name)} ({columns})")
@@ -68,6 +70,10 @@ class DuckdbTable:
     def create(self, columns: Sequence[Column]) -> None:
         definitions = ", ".join(f"{identifier(column.name)} {self.type_of(column)}" for column in columns)
         self.change(f"CREATE TABLE {self.table.sql} ({FILE_COLUMN} BIGINT, {definitions})")
+
+    def alter(self, action: str) -> None:
+        self._columns = {}
+        self.change(f"ALTER TABLE {self.table.sql} {action}")
 
     def type_of(self, column: Column) -> str:
         return str(duckdb.sqltype(stored(kind_of(column))))
@@ -79,13 +85,12 @@ class DuckdbTable:
     def same_name(self, name: str) -> str:
         return name.lower()
 
-    def insert(self, rows: str, columns: Sequence[Column], file: int) -> int:
+    def insert(self, rows: str, columns: Sequence[Column]) -> int:
         types = {self.same_name(name): kind for name, kind in self.columns().items()}
         names = [identifier(column.name) for column in columns]
         values = (f"CAST({name} AS {types[self.same_name(column.name)]})" for name, column in zip(names, columns, strict=True))
-        return self.change(
-            f"INSERT INTO {self.table.sql} ({FILE_COLUMN}, {', '.join(names)}) SELECT {file}, {', '.join(values)} FROM ({rows})"
-        )
+        into = f"{self.table.sql} ({FILE_COLUMN}, {', '.join(names)})"
+        return self.change(f"INSERT INTO {into} SELECT {FILE_COLUMN}, {', '.join(values)} FROM ({rows})")
 
 
 @contextmanager

@@ -114,20 +114,18 @@ def _complete(chain: list[Delivery], pending: Pending, notes: Notes) -> list[Del
 
 def _load(deliveries: list[Delivery], place: Place, target: Target, notes: Notes) -> list[Loaded]:
     """Fetch and verify every file that counts; then delete, insert and note in one transaction."""
-    parts: dict[str, str] = {}
     superseded = {path for delivery in deliveries for path in delivery.manifest.supersedes}
     try:
-        for delivery in deliveries:
-            wanted = _wanted(delivery, superseded, notes)
-            if wanted or not target.columns():
+        numbered = [{notes.next_number(): file for file in _wanted(delivery, superseded, notes)} for delivery in deliveries]
+        for delivery, files in zip(deliveries, numbered, strict=True):
+            if files or not target.columns():
                 extend(target, columns_of(delivery.manifest.schema_))
-            for file in wanted:
-                parts[file.path] = _fetched(delivery, file, place.destination, target.spool / f"part{len(parts)}")
+            _fetch(delivery, files, place.destination, target.spool)
         with target.transaction():
-            return [_replace_rows(delivery, parts, target, notes) for delivery in deliveries]
+            return [_replace_rows(delivery, files, target, notes) for delivery, files in zip(deliveries, numbered, strict=True)]
     finally:
-        for part in target.spool.glob("part*"):
-            part.unlink()
+        for left in target.spool.glob("[0-9]*"):
+            left.unlink()
 
 
 def _wanted(delivery: Delivery, superseded: set[str], notes: Notes) -> list[File]:
@@ -139,32 +137,33 @@ def _wanted(delivery: Delivery, superseded: set[str], notes: Notes) -> list[File
     return [file for file in delivery.manifest.files if file.path not in known and file.path not in superseded]
 
 
-def _fetched(delivery: Delivery, file: File, destination: Destination, local: Path) -> str:
-    """The query of a part that was fetched and verified."""
-    manifest = delivery.manifest
-    columns, format_ = columns_of(manifest.schema_), format_of(manifest.format)
-    fetch_part(destination, file, local)
-    check_header(local, file.path, format_, columns)
-    return part_query(local, format_, columns)
+def _fetch(delivery: Delivery, files: dict[int, File], destination: Destination, spool: Path) -> None:
+    """Into the spool; a part is named by its number there, which is how its rows come to carry it."""
+    columns, format_ = columns_of(delivery.manifest.schema_), format_of(delivery.manifest.format)
+    for number, file in files.items():
+        local = fetch_part(destination, file, spool / str(number))
+        check_header(local, file.path, format_, columns)
 
 
-def _replace_rows(delivery: Delivery, parts: dict[str, str], target: Target, notes: Notes) -> Loaded:
+def _replace_rows(delivery: Delivery, files: dict[int, File], target: Target, notes: Notes) -> Loaded:
     manifest, report = delivery.manifest, delivery.report
     deleted = notes.supersede(manifest.supersedes, report, manifest.flow)
-    rows = sum(_insert(delivery, file, parts[file.path], target, notes) for file in manifest.files if file.path in parts)
+    notes.add_files(files, report, manifest.flow)
+    rows = _insert(delivery, files, target) if files else 0
     notes.add_load(report, manifest, rows)
     return Loaded(report.path, rows, deleted)
 
 
-def _insert(delivery: Delivery, file: File, query: str, target: Target, notes: Notes) -> int:
-    number = notes.add_file(file, delivery.report, delivery.manifest.flow)
+def _insert(delivery: Delivery, files: dict[int, File], target: Target) -> int:
+    columns, format_ = columns_of(delivery.manifest.schema_), format_of(delivery.manifest.format)
     try:
-        rows = target.insert(query, columns_of(delivery.manifest.schema_), number)
+        rows = target.insert(part_query([target.spool / str(number) for number in files], format_, columns), columns)
     except PermanentError as error:
-        raise PermanentError(f"{file.path}: {error}") from error
-    if rows != file.rows:
+        raise PermanentError(f"{delivery.report.path} is not loaded: {error}") from error
+    expected = sum(file.rows for file in files.values())
+    if rows != expected:
         raise PermanentError(
-            f"{file.path} holds {rows} rows, its manifest says {file.rows}: nothing of its report is loaded — tell the sender"
+            f"{delivery.report.path} is not loaded: its parts hold {rows} rows, its manifest says {expected} — tell the sender"
         )
     return rows
 

@@ -4,7 +4,7 @@
 the report that superseded it. A file that was superseded before it was loaded has no number, and never gets one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from flow_assets.ingest.reports import Report
@@ -37,7 +37,7 @@ class Notes:
         for name, columns in _TABLES.items():
             target.ensure(name, columns)
         [(last,)] = target.query(f"SELECT coalesce(max(file), 0) FROM {self._files} WHERE into_table = ?", self._table)
-        self._numbers = count(int(last) + 1)
+        self._numbers: Iterator[int] = count(int(last) + 1)
 
     def loaded(self, flow: str) -> set[str]:
         """Paths of the flow's reports that were loaded."""
@@ -52,6 +52,8 @@ class Notes:
 
     def supersede(self, paths: Sequence[str], report: Report, flow: str) -> int:
         """Delete the rows of these files, now and for ever; the number of rows."""
+        if not paths:
+            return 0
         among = "into_table = ? AND superseded_by IS NULL AND path IN (SELECT unnest(?::text[]))"
         found = self._target.query(f"SELECT file FROM {self._files} WHERE {among} AND file IS NOT NULL", self._table, list(paths))
         self._target.change(f"UPDATE {self._files} SET superseded_by = ? WHERE {among}", report.path, self._table, list(paths))
@@ -62,14 +64,18 @@ class Notes:
         )  # fmt: skip
         return self._delete(sorted(file for (file,) in found))
 
-    def add_file(self, file: File, report: Report, flow: str) -> int:
-        """Note a file that is being loaded; its number."""
-        number: int = next(self._numbers)
+    def next_number(self) -> int:
+        """A number for a file; one that is not used is left out."""
+        return next(self._numbers)
+
+    def add_files(self, files: Mapping[int, File], report: Report, flow: str) -> None:
+        """Note files that are being loaded, by their numbers."""
+        paths, rows = [file.path for file in files.values()], [file.rows for file in files.values()]
         self._target.change(
-            f"INSERT INTO {self._files} (into_table, path, flow, file, report, rows) VALUES (?, ?, ?, ?, ?, ?)",
-            self._table, file.path, flow, number, report.path, file.rows,
+            f"INSERT INTO {self._files} (into_table, path, flow, file, report, rows) SELECT ?, path, ?, file, ?, rows "
+            "FROM (SELECT unnest(?::text[]) AS path, unnest(?::bigint[]) AS file, unnest(?::bigint[]) AS rows) AS files",
+            self._table, flow, report.path, paths, list(files), rows,
         )  # fmt: skip
-        return number
 
     def add_load(self, report: Report, manifest: Manifest, rows: int) -> None:
         """Note that a report was loaded, with so many rows."""

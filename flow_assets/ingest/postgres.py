@@ -99,6 +99,9 @@ class PostgresTable:
             self.change(f"CREATE TABLE {self.table.sql} ({FILE_COLUMN} bigint, {definitions})")
             self.change(f"CREATE INDEX ON {self.table.sql} USING brin ({FILE_COLUMN})")
 
+    def alter(self, action: str) -> None:
+        self.change(f"ALTER TABLE {self.table.sql} {action}")
+
     def type_of(self, column: Column) -> str:
         if len(column.name.encode()) > _LONGEST_NAME:
             raise PermanentError(f"{self.where}: the column {column.name} has a longer name than PostgreSQL takes — load it into DuckDB")
@@ -113,8 +116,8 @@ class PostgresTable:
     def same_name(self, name: str) -> str:
         return name
 
-    def insert(self, rows: str, columns: Sequence[Column], file: int) -> int:
-        fields = ", ".join([f"'{file}'", *(f"coalesce({_field(column)}, '')" for column in columns)])
+    def insert(self, rows: str, columns: Sequence[Column]) -> int:
+        fields = ", ".join([f"{FILE_COLUMN}::VARCHAR", *(f"coalesce({_field(column)}, '')" for column in columns)])
         names = ", ".join([FILE_COLUMN, *(identifier(column.name) for column in columns)])
         with engine_failures(self.where):
             lines = _Lines(self._engine.execute(f"SELECT concat_ws(',', {fields}) || chr(10) FROM ({rows})").to_arrow_reader(_ROWS_AT_ONCE))

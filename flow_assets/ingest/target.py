@@ -58,6 +58,9 @@ class Target(Protocol):
     def create(self, columns: Sequence[Column]) -> None:
         """Make the table, with the number of a row's file in front. Outside of a transaction."""
 
+    def alter(self, action: str) -> None:
+        """Change the table's columns. Outside of a transaction."""
+
     def type_of(self, column: Column) -> str:
         """The type that a column gets, as SQL."""
 
@@ -67,8 +70,8 @@ class Target(Protocol):
     def same_name(self, name: str) -> str:
         """What column names are compared by."""
 
-    def insert(self, rows: str, columns: Sequence[Column], file: int) -> int:
-        """Insert the rows of a query over files in the spool, in the dialect of ``decode``; their number."""
+    def insert(self, rows: str, columns: Sequence[Column]) -> int:
+        """Insert the rows of ``decode.part_query``; how many they are."""
 
 
 def extend(target: Target, columns: Sequence[Column]) -> None:
@@ -86,11 +89,11 @@ def extend(target: Target, columns: Sequence[Column]) -> None:
     for column in columns:
         has, gets = existing.get(target.same_name(column.name)), target.type_of(column)
         if has is None:
-            target.change(f"ALTER TABLE {target.table.sql} ADD COLUMN {identifier(column.name)} {gets}")
+            target.alter(f"ADD COLUMN {identifier(column.name)} {gets}")
         elif (common := target.widest(has, gets)) is None:
             raise PermanentError(
                 f"{target.where}: the column {column.name} is {has}, and what was delivered is {gets}, which cannot be widened safely — "
                 "load into another table, or change the column's type by hand"
             )
         elif common != has:
-            target.change(f"ALTER TABLE {target.table.sql} ALTER COLUMN {identifier(column.name)} TYPE {common}")
+            target.alter(f"ALTER COLUMN {identifier(column.name)} TYPE {common}")
