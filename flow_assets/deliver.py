@@ -93,6 +93,7 @@ def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progres
     if recorded is None and (report_path := newest_report(line, interval)):
         return Delivered("adopted", adopt(line, report_path, now), report_path)
     if recorded is not None and not again and is_whole(line.destination, recorded):
+        line.ledger.record(recorded.manifest, recorded.report_path, now)  # changes nothing but that an attempt that failed is forgotten
         return Delivered("already", recorded.manifest, recorded.report_path)
     cursors = cursors_of(line, interval, recorded, decided_cursor)
     with flow_spool(line) as spool, open_reading(line, cursors, spool) as reading:
