@@ -220,12 +220,22 @@ def test_the_ways_to_open_the_files_work(ran: Ran) -> None:
         assert count > 100
 
 
-def test_a_terminal_sees_a_table(ran: Ran) -> None:
+@pytest.mark.parametrize(("width", "table"), [(80, False), (100, True)])
+def test_a_terminal_that_is_wide_enough_sees_a_table_with_every_number_whole(ran: Ran, width: int, table: bool) -> None:
     output = io.StringIO()
     with opened(ran.demo) as project:
-        print_summary(Console(file=output, width=250, force_terminal=True), summarize(project, ran.demo), project, ran.demo)
-    assert "What was delivered" in output.getvalue()
-    assert "each there once" in output.getvalue()
+        summaries = summarize(project, ran.demo)
+        print_summary(
+            Console(file=output, width=width, force_terminal=True, color_system=None, highlight=False, soft_wrap=True),
+            summaries,
+            project,
+            ran.demo,
+        )
+    assert ("What was delivered" in output.getvalue()) == table
+    assert "…" not in output.getvalue()
+    for summary in summaries:
+        assert f"{summary.read:,}" in output.getvalue()
+        assert f"{summary.written:,} rows, each there once" in output.getvalue()
 
 
 def test_the_recount_sees_a_lost_and_a_doubled_row(ran: Ran) -> None:

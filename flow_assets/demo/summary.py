@@ -16,6 +16,7 @@ from flow_assets.project import Project
 from flow_assets.spec.destination import Destination, LocalDestination, S3Destination, SftpDestination
 from flow_assets.spec.flow import Flow
 
+_TABLE_WIDTH = 100
 _READERS = {"csv": "read_csv", "ndjson": "read_json", "parquet": "read_parquet"}
 
 
@@ -92,59 +93,53 @@ def root_of(destination: Destination, demo: Demo) -> Path:
 
 
 def print_summary(console: Console, summaries: Sequence[FlowSummary], project: Project, demo: Demo) -> None:
-    """A table when a terminal watches, else plain lines; then how to look at the files."""
+    """A table when a terminal watches that is wide enough, else plain lines; then how to look at the files."""
     console.print()
-    if console.is_terminal:
+    if console.is_terminal and console.width >= _TABLE_WIDTH and summaries:
         console.print(_table(summaries))
+        console.print()
+        for summary in summaries:
+            console.print(f"{summary.flow.name}: {_verdict(summary)}", style="green" if summary.recount.right else "bold red")
     else:
         console.out("\n".join(_line(summary) for summary in summaries), highlight=False)
     console.print()
     console.out("\n".join(_how_to_open(summaries, project, demo)), highlight=False)
 
 
-_COLUMNS = (
-    "flow",
-    "every",
-    "to",
-    "intervals",
-    "parts",
-    "rows read",
-    "written",
-    "no consent",
-    "filtered",
-    "late",
-    "not due yet",
-    "read back",
-)
-
-
 def _table(summaries: Sequence[FlowSummary]) -> Table:
-    table = Table(title="What was delivered", title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in _COLUMNS:
-        table.add_column(column, justify="left" if column in ("flow", "to", "read back") else "right", overflow="fold")
+    table = Table(title="What was delivered", title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("flow", no_wrap=True)
+    table.add_column("to", no_wrap=True)
+    for column in ("every", *_numbers(summaries[0])):
+        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True, vertical="bottom")
     for summary in summaries:
-        table.add_row(*_cells(summary), style=None if summary.recount.right else "bold red")
+        style = None if summary.recount.right else "bold red"
+        table.add_row(summary.flow.name, summary.flow.destination, summary.flow.every, *_numbers(summary).values(), style=style)
     return table
 
 
 def _line(summary: FlowSummary) -> str:
-    cells = dict(zip(_COLUMNS, _cells(summary), strict=True))
-    counted = ", ".join(f"{cells[name]} {name}" for name in _COLUMNS[3:-1])
-    return f"{cells['flow']}: every {cells['every']} to {cells['to']}: {counted}; read back: {cells['read back']}"
+    counted = ", ".join(f"{number} {what}" for what, number in _numbers(summary).items())
+    return f"{summary.flow.name}: every {summary.flow.every} to {summary.destination}: {counted}; {_verdict(summary)}"
 
 
-def _cells(summary: FlowSummary) -> tuple[str, ...]:
-    intervals = f"{summary.intervals} ({summary.empty} empty)" if summary.empty else str(summary.intervals)
-    numbers = (
-        summary.parts,
-        summary.read,
-        summary.written,
-        summary.excluded_privacy,
-        summary.excluded_filter,
-        summary.late,
-        summary.recount.waiting,
-    )
-    return (summary.flow.name, summary.flow.every, summary.destination, intervals, *(f"{number:,}" for number in numbers), summary.verdict)
+def _verdict(summary: FlowSummary) -> str:
+    return f"read back: {summary.verdict}"
+
+
+def _numbers(summary: FlowSummary) -> dict[str, str]:
+    numbers = {
+        "intervals": summary.intervals,
+        "of them empty": summary.empty,
+        "parts": summary.parts,
+        "rows read": summary.read,
+        "written": summary.written,
+        "no consent": summary.excluded_privacy,
+        "filtered": summary.excluded_filter,
+        "late": summary.late,
+        "not due yet": summary.recount.waiting,
+    }
+    return {what: f"{number:,}" for what, number in numbers.items()}
 
 
 def _how_to_open(summaries: Sequence[FlowSummary], project: Project, demo: Demo) -> Iterator[str]:
