@@ -3,25 +3,24 @@
 import csv
 import gzip
 import io
-import json
 import multiprocessing
 import os
 import shutil
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deltalake import write_deltalake
 
 from flow_assets import deliver as module
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report
-from flow_assets.plan.intervals import Interval
 from flow_assets.project import Project
 from flow_assets.spec.load import load_specs
+from tests.delta_tables import commit
 from tests.lines import NOW, events, quarter, write_specs
 
 SPAN = quarter(0)
@@ -86,21 +85,8 @@ def delivered_rows(root: Path) -> list[int]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     write_specs(tmp_path)
-    write_deltalake(tmp_path / "data/events", events((1, 1), (2, 16), (3, -500)))
-    move_to(tmp_path / "data/events", SPAN)
+    commit(tmp_path / "data/events", events((1, 1), (2, 16), (3, -500)), SPAN.start + timedelta(minutes=1))
     return tmp_path
-
-
-def move_to(table: Path, span: Interval) -> None:
-    """Make the table's only commit one of a moment within the interval."""
-    log = table / "_delta_log/00000000000000000000.json"
-    moment = int((span.start.timestamp() + 60) * 1000)
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    for line in lines:
-        if "commitInfo" in line:
-            line["commitInfo"]["timestamp"] = moment
-    log.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
-    os.utime(log, (moment / 1000, moment / 1000))
 
 
 def test_killed_at_every_step_and_run_again_everything_is_there_once(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
