@@ -17,6 +17,7 @@ from flow_assets.spec.flow import Flow
 
 PARTITION, RANGE_START, RANGE_END = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 SENSOR, CODE_SERVER = "dagster/sensor_name", ".dagster/grpc_info"
+LOST = "flows/lost"
 
 STARTED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -66,11 +67,13 @@ def cut_off(instance: dg.DagsterInstance, flows: Iterable[Flow], keys: Keys, sin
     """The sensor's runs that failed or were terminated since then, as failures of their intervals.
 
     Where a delivery failed, the ledger says so too, and says it better. But a process that is killed writes nothing into the ledger.
+    Runs that were lost together with everything else do not count: their deliveries had no part in it.
     """
     by_key = {keys.deliveries(flow.name): flow for flow in flows}
     which = dg.RunsFilter(statuses=list(ENDED_BADLY), updated_after=since, tags={SENSOR: keys.sensor()})
     found: dict[tuple[str, Interval], Failure] = {}
-    for record in sorted(instance.get_run_records(which, limit=MOST_RUNS), key=lambda record: record.end_time or 0.0):
+    records = [record for record in instance.get_run_records(which, limit=MOST_RUNS) if LOST not in record.dagster_run.tags]
+    for record in sorted(records, key=lambda record: record.end_time or 0.0):
         ended = datetime.fromtimestamp(record.end_time or 0.0, UTC)
         for flow in (by_key[key] for key in record.dagster_run.asset_selection or () if key in by_key):
             for interval in intervals_asked(record.dagster_run, flow.cadence):

@@ -18,7 +18,7 @@ from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import Partitions, first_interval
 from flow_assets.defs.requests import Batch, batches, longest_stretch, run_request
 from flow_assets.defs.resources import FlowProject
-from flow_assets.defs.runs import Underway, cut_off, lost, unfinished
+from flow_assets.defs.runs import LOST, Underway, cut_off, lost, unfinished
 from flow_assets.defs.unshown import Unshown
 from flow_assets.ledger.store import Failure, Ledger
 from flow_assets.plan.times import format_time
@@ -94,6 +94,7 @@ def _alive(context: dg.SensorEvaluationContext) -> list[dg.DagsterRun]:
     gone = {run.run_id: run for run in lost(context.instance, runs)}
     for run in gone.values():
         context.log.warning("run %s was cut off: its process is gone; what it did not deliver is asked for again", run.run_id)
+        context.instance.add_run_tags(run.run_id, {LOST: "true"})
         context.instance.report_run_failed(run, "The run was cut off: its process is gone. What it did not deliver is asked for again.")
     return [run for run in runs if run.run_id not in gone]
 
