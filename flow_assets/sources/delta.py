@@ -37,7 +37,7 @@ class DeltaEvents:
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """As of a version; those of the first one for a cursor before it."""
-        version = None if at is None else max(as_version(self.name, at), 0)
+        version = None if at is None else max(self._reached(at), 0)
         return tuple(one.column for one in self._stored(self._table(version)))
 
     def cursor_at(self, moment: datetime) -> int:
@@ -46,7 +46,7 @@ class DeltaEvents:
 
     @contextmanager
     def inserted_between(self, after: Cursor, upto: Cursor) -> Iterator[ParquetScan]:
-        first, last = as_version(self.name, after), as_version(self.name, upto)
+        first, last = as_version(self.name, after), self._reached(upto)
         found = [(commit.version, added) for commit in self._log.commits(first, last) for added in self._delivered(commit)]
         self._check_there(found)
         files = [DataFile(self._place.resolve(added.path), added.rows, added.values) for _, added in found]
@@ -55,7 +55,7 @@ class DeltaEvents:
 
     @contextmanager
     def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> Iterator[ParquetScan]:
-        version = as_version(self.name, upto)
+        version = self._reached(upto)
         table = self._table(max(version, 0))
         columns = self._stored(table)
         found = self._active(table, columns, (start, end)) if version >= 0 else []
@@ -85,8 +85,9 @@ class DeltaEvents:
             return commit.added
         if self._spec.on_rewrite == "skip":
             return ()
+        what = f"{commit.operation}, {commit.moment.isoformat()}"
         raise PermanentError(
-            f"source {self.name}: version {commit.version} ({commit.operation}, {commit.moment.isoformat()}) changes rows or takes them away"
+            f"source {self.name}: version {commit.version} ({what}) changes rows or takes them away"
             f" — set `on_rewrite: skip` in sources/{self.name}.yaml to deliver nothing of such commits, and regenerate what they changed"
         )
 
@@ -122,6 +123,16 @@ class DeltaEvents:
         doing = "open the Delta table" if version is None else f"open version {version} of the Delta table"
         with reading(self.name, f"{doing} {self._place.root}", DeltaError):
             return DeltaTable(self._place.root, version=version, storage_options=self._place.storage_options)
+
+    def _reached(self, cursor: Cursor) -> int:
+        """A cursor's version, once it is sure that the table has got there."""
+        version, newest = as_version(self.name, cursor), self._newest()
+        if version <= newest:
+            return version
+        raise PermanentError(
+            f"source {self.name}: the Delta table is at version {newest}, behind version {version} that was read before — it was made anew"
+            " or restored from a copy; give the source that reads it a new name"
+        )
 
     def _newest(self) -> int:
         with reading(self.name, f"open the Delta table {self._place.root}", DeltaError):

@@ -138,7 +138,7 @@ class ParquetEvents:
 
     def _stored_types(self, paths: Sequence[str]) -> dict[str, str]:
         """The engine's type of each column that these files have, by its name in lower case."""
-        listed = ", ".join(literal(path) for path in paths)
+        listed = ", ".join(literal(self._place.spoken(path)) for path in paths)
         with reading(self.name, "read the columns of Parquet files"), self._engine() as engine:
             query = f"DESCRIBE SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
             return {name.lower(): kind for name, kind, *_ in engine.execute(query).fetchall()}

@@ -22,8 +22,6 @@ from flow_assets.sources.utf8 import Repair, repair_files
 from flow_assets.stages.values import identifier, literal
 
 _NOT_TEXT = "Invalid string encoding found in Parquet file"
-_UNSPEAKABLE = "*?["
-"""The engine takes these in an object's key for a pattern or a query, and offers no way to say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,7 @@ class ParquetScan:
         self._name = name
         self._place = place
         self._files = files
+        self._spoken = {file.path: place.spoken(file.path) for file in files}
         self._columns = {column.column.name.lower(): column for column in columns}
         self._repaired = repaired
         self._repair: Repair | None = None
@@ -69,7 +68,7 @@ class ParquetScan:
 
     @property
     def paths(self) -> Sequence[str]:
-        return [*(file.path for file in self._files), f"{self._repaired}/"]
+        return [*dict.fromkeys([*self._spoken, *self._spoken.values()]), f"{self._repaired}/"]
 
     @property
     def estimate(self) -> int | None:
@@ -102,8 +101,8 @@ class ParquetScan:
         raise PermanentError(f"source {self._name} has no column {name} at this point of its history — correct the flow")
 
     def _relation(self, read: Mapping[str, str]) -> str:
-        repaired = self._repair.files if self._repair else {}
-        files = _listed(literal(repaired.get(file.path, file.path)) for file in self._files)
+        told = {**self._spoken, **(self._repair.files if self._repair else {})}
+        files = _listed(literal(told[file.path]) for file in self._files)
         entries = [self._entry(self._column(name), alias) for name, alias in read.items()]
         schema = _listed(entries or ["'': {name: 'none', type: 'BOOLEAN', default_value: NULL}"])
         return f"read_parquet([{files}], schema = MAP {{{schema}}}, hive_partitioning = false)"
@@ -130,10 +129,11 @@ class ParquetScan:
 def open_scan(
     name: str, place: Place, files: Sequence[DataFile], columns: Sequence[StoredColumn], span: Span | None = None
 ) -> Iterator[ParquetScan]:
-    """A scan of these files, in this order, once it is sure that all can be named to the engine."""
-    for file in files:
-        if place.s3 and any(character in file.path for character in _UNSPEAKABLE):
-            raise PermanentError(f"source {name}: {file.path} has one of {_UNSPEAKABLE} in its name, which cannot be read — rename it")
+    """A scan of these files, in this order.
+
+    Raises:
+        PermanentError: one has a name that the engine cannot be told.
+    """
     with TemporaryDirectory(prefix="flow-repaired-") as repaired:
         yield ParquetScan(name, place, files, columns, Path(repaired).resolve(), span)
 

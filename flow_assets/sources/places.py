@@ -1,5 +1,6 @@
 """Where is a table? In a folder on this machine, or below a prefix of an S3 bucket."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from flow_assets.sources.s3_access import S3Connection
 
 _MOST_AT_ONCE = 1000
+_PATTERN = re.compile(r"[*?\[]")
 _S3 = ("s3", "s3a", "s3n")
 
 
@@ -57,6 +59,16 @@ class Place:
         if parts.scheme == "file":
             return unquote(parts.path)
         return unquote(uri) if uri.startswith("/") else self.below(unquote(uri))
+
+    def spoken(self, path: str) -> str:
+        """A file's path as the engine has to be told it, because it takes some characters for a pattern.
+
+        Raises:
+            PermanentError: there is no way to tell it.
+        """
+        if self.s3 and _PATTERN.search(path):
+            raise PermanentError(f"{path} has one of * ? [ in its name, which cannot be read on S3 — rename it")
+        return _PATTERN.sub(lambda found: f"[{found[0]}]", path)
 
     def open(self, path: str) -> NativeFile:
         """A file, open for reading from anywhere in it. Raises ``FileNotFoundError``."""

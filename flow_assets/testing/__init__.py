@@ -10,9 +10,21 @@ Subclass a suite, give it the fixtures that its docstring names, and pytest runs
 import pytest
 
 pytest.register_assert_rewrite("flow_assets.testing.destination_contract", "flow_assets.testing.destination_faults")
+pytest.register_assert_rewrite("flow_assets.testing.source_contract")
 
 from flow_assets.testing.destination_contract import DestinationContract  # noqa: E402
 from flow_assets.testing.destination_faults import DeniesWriting, FillsUp, OverTheNetwork  # noqa: E402
 from flow_assets.testing.memory import MemoryDestination  # noqa: E402
+from flow_assets.testing.memory_source import MemorySource  # noqa: E402
+from flow_assets.testing.source_contract import EventTable, SourceContract  # noqa: E402
 
-__all__ = ["DeniesWriting", "DestinationContract", "FillsUp", "MemoryDestination", "OverTheNetwork"]
+__all__ = [
+    "DeniesWriting",
+    "DestinationContract",
+    "EventTable",
+    "FillsUp",
+    "MemoryDestination",
+    "MemorySource",
+    "OverTheNetwork",
+    "SourceContract",
+]

@@ -12,6 +12,7 @@ from flow_assets.errors import PermanentError
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
 from flow_assets.sources.contract import Freshest
+from flow_assets.sources.positions import as_version
 
 
 class MemoryScan:
@@ -59,7 +60,7 @@ class MemorySource:
         return len(self._appended) - 1
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
-        rows = self._rows(-1, self._version(len(self._appended) - 1 if at is None else at))
+        rows = self._rows(-1, len(self._appended) - 1 if at is None else as_version(self.name, at))
         with duckdb.connect() as engine:
             engine.register("memory_rows", rows.schema.empty_table())
             described = engine.execute("DESCRIBE memory_rows").fetchall() if rows.num_columns else []
@@ -71,11 +72,11 @@ class MemorySource:
 
     @contextmanager
     def inserted_between(self, after: Cursor, upto: Cursor) -> Iterator[MemoryScan]:
-        yield MemoryScan(self.name, self._rows(self._version(after), self._version(upto)))
+        yield MemoryScan(self.name, self._rows(as_version(self.name, after), as_version(self.name, upto)))
 
     @contextmanager
     def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> Iterator[MemoryScan]:  # noqa: ARG002  # all rows will do
-        yield MemoryScan(self.name, self._rows(-1, self._version(upto)))
+        yield MemoryScan(self.name, self._rows(-1, as_version(self.name, upto)))
 
     def freshest(self) -> Freshest:
         filled = [(table, inserted) for table, inserted in self._appended if table.num_rows]
@@ -91,8 +92,3 @@ class MemorySource:
         schema = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
         chosen = [table for table, _ in self._appended[after + 1 : upto + 1]]
         return pa.concat_tables([schema.empty_table(), *chosen], promote_options="permissive")
-
-    def _version(self, cursor: Cursor) -> int:
-        if not isinstance(cursor, int):
-            raise TypeError(f"source {self.name}: {cursor!r} is not a version")
-        return cursor

@@ -1,0 +1,428 @@
+"""What does a folder of Parquet files add to the contract of sources: files that come and change, folders that tell columns?"""
+
+import io
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flow_assets.errors import PermanentError, RetryableError
+from flow_assets.testing.source_contract import (
+    BEGIN,
+    MINUTE,
+    SCHEMA,
+    Make,
+    SourceContract,
+    between,
+    events,
+    locked,
+    numbers_between,
+    query,
+    read,
+)
+from tests.event_tables import STAMP, TIMED, ParquetEventTable
+from tests.servers.process import free_port
+from tests.servers.s3 import S3Server
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Tables below a folder with characters that mean something to file systems, URLs and engines."""
+    made = iter(range(1000))
+    return lambda: ParquetEventTable(str(tmp_path / "the [lake] *? #1 100%20" / f"table {next(made)}"))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> ParquetEventTable:
+    """Two inserts at minutes 1 and 2: numbers 0 to 4, and 5 to 9."""
+    table = ParquetEventTable(str(tmp_path / "events"))
+    table.append(events(range(5)), BEGIN + 1 * MINUTE)
+    table.append(events(range(5, 10)), BEGIN + 2 * MINUTE)
+    return table
+
+
+class TestParquetFolder(SourceContract):
+    @pytest.fixture
+    def make(self, make: Make) -> Make:
+        return make
+
+
+class TestParquetFolderWithNaiveTimestamps(SourceContract):
+    """Insertion timestamps without a zone are UTC."""
+
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> Make:
+        made = iter(range(1000))
+        stamp = pa.field("inserted_at", pa.timestamp("us"))
+        return lambda: ParquetEventTable(str(tmp_path / f"table {next(made)}"), stamp=stamp)
+
+
+class TestParquetFolderOnS3(SourceContract):
+    @pytest.fixture
+    def make(self, moto_server: S3Server) -> Make:
+        bucket = moto_server.bucket()
+        made = iter(range(1000))
+        return lambda: ParquetEventTable(f"s3://{bucket}/lake/table {next(made)}", moto_server)
+
+
+def stamped(numbers: Any, moments: Any, **columns: Any) -> pa.Table:
+    """Events, each with its own moment of insertion."""
+    return events(numbers, **columns).add_column(0, STAMP, pa.array(moments, STAMP.type))
+
+
+# -- which rows ---------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_one_file_belong_to_the_intervals_of_their_own_insertion(table: ParquetEventTable, tmp_path: Path) -> None:
+    table.write(stamped([10, 11, 12], [BEGIN + 3 * MINUTE, BEGIN + 5 * MINUTE, BEGIN + 4 * MINUTE]))
+    source = table.open()
+    assert [numbers_between(source, tmp_path, minute, minute + 1) for minute in (2, 3, 4)] == [[10], [12], [11]]
+
+
+def test_rows_are_given_time_to_settle(table: ParquetEventTable) -> None:
+    assert table.open(settle="2m").cursor_at(BEGIN) == BEGIN - 2 * MINUTE
+
+
+def test_a_file_that_comes_late_is_there_with_the_rows_that_it_holds(table: ParquetEventTable, tmp_path: Path) -> None:
+    source = table.open()
+    assert numbers_between(source, tmp_path, 0, 1) == [0, 1, 2, 3, 4]
+    table.write(stamped([10], [BEGIN + MINUTE / 2]), "a file of another writer.parquet")
+    assert numbers_between(source, tmp_path, 0, 1) == [10, 0, 1, 2, 3, 4]
+
+
+def test_a_file_that_was_written_again_is_read_anew(table: ParquetEventTable, tmp_path: Path) -> None:
+    source = table.open()
+    assert numbers_between(source, tmp_path, 0, 2) == list(range(10))
+    table.write(stamped(range(20, 40), [BEGIN + 7 * MINUTE] * 20), "part-00000.parquet")
+    assert numbers_between(source, tmp_path, 0, 2) == list(range(5, 10))
+
+
+def test_rows_are_the_same_while_others_write(table: ParquetEventTable, tmp_path: Path) -> None:
+    with between(table.open(), 0, 2) as scan, locked(scan, tmp_path) as engine:
+        assert query(engine, scan, ["n"]).num_rows == 10
+        table.append(events([10]), BEGIN + MINUTE)
+        assert query(engine, scan, ["n"])["n"].to_pylist() == list(range(10))
+
+
+def test_rows_without_a_moment_of_insertion_are_counted(table: ParquetEventTable, tmp_path: Path) -> None:
+    table.write(stamped([10, 11], [None, BEGIN + 2 * MINUTE]))
+    table.write(stamped([12], [None]), write_statistics=False)
+    source = table.open()
+    assert numbers_between(source, tmp_path, 0, 99) == [*range(10), 11]
+    assert source.freshest().unplaced == 2
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Kathmandu"])
+def test_a_moment_of_insertion_is_compared_exactly(tmp_path: Path, unit: Any, zone: str | None) -> None:
+    stamp = pa.field("inserted_at", pa.timestamp(unit, zone))
+    table = ParquetEventTable(str(tmp_path / "events"), stamp=stamp)
+    moments = [BEGIN + timedelta(milliseconds=number) for number in range(3)]
+    naive = [moment if zone else moment.replace(tzinfo=None) for moment in moments]
+    table.write(events(range(3)).add_column(0, stamp, pa.array(naive, stamp.type)))
+    source = table.open()
+    half = timedelta(microseconds=500)
+    for after, upto, expected in (
+        (moments[0], moments[1], [1]),
+        (moments[0] - half, moments[1] - half, [0]),
+        (moments[0] + half, moments[2] + half, [1, 2]),
+        (BEGIN - HOUR, BEGIN + HOUR, [0, 1, 2]),
+    ):
+        with source.inserted_between(after, upto) as scan:
+            assert [row["n"] for row in read(scan, tmp_path / "spool")] == expected
+    assert source.freshest().inserted == moments[2]
+
+
+def test_a_moment_of_insertion_may_be_a_day(tmp_path: Path) -> None:
+    stamp = pa.field("inserted_at", pa.date32())
+    table = ParquetEventTable(str(tmp_path / "events"), stamp=stamp)
+    days = [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
+    table.write(events(range(3)).add_column(0, stamp, pa.array(days)))
+    source = table.open()
+    first, noon = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, 12, tzinfo=UTC)
+    for after, upto, expected in ((first, noon, [1]), (noon, noon + HOUR, []), (noon, noon + 12 * HOUR, [2])):
+        with source.inserted_between(after, upto) as scan:
+            assert [row["n"] for row in read(scan, tmp_path / "spool")] == expected
+
+
+# -- which files --------------------------------------------------------------------------------------------------------------
+
+
+def test_only_files_that_may_hold_rows_of_the_interval_are_read(table: ParquetEventTable, tmp_path: Path) -> None:
+    table.write(stamped([10], [BEGIN + 3 * MINUTE]), write_statistics=False)
+    with between(table.open(), 1, 2) as scan:
+        assert [Path(path).name for path in scan.paths[:-1]] == ["part-00001.parquet", "part-00002.parquet"]
+        assert scan.estimate == 6
+        assert [row["n"] for row in read(scan, tmp_path)] == [5, 6, 7, 8, 9]
+
+
+def test_only_files_that_may_hold_events_of_a_span_are_read(table: ParquetEventTable, tmp_path: Path) -> None:
+    table.append(events([10], BEGIN + 5 * HOUR), BEGIN + 3 * MINUTE)
+    source = table.open()
+    with source.happened_between(BEGIN + 5 * HOUR, BEGIN + 6 * HOUR, BEGIN + HOUR) as scan:
+        assert [Path(path).name for path in scan.paths[:-1]] == ["part-00002.parquet"]
+        assert [row["n"] for row in read(scan, tmp_path)] == [10]
+
+
+def test_names_that_look_like_patterns_name_one_file(table: ParquetEventTable, tmp_path: Path) -> None:
+    table.write(stamped([10], [BEGIN + MINUTE]), "part-0000*.parquet")
+    table.write(stamped([11], [BEGIN + MINUTE]), "part-0000[0-9]?.parquet")
+    assert sorted(numbers_between(table.open(), tmp_path, 0, 2)) == list(range(12))
+
+
+def test_hidden_and_unfinished_files_are_no_part_of_the_table(table: ParquetEventTable, tmp_path: Path) -> None:
+    for name in ("_temporary/0/part.parquet", ".part-9.parquet", "_SUCCESS", "a/_b/c.parquet", "notes.txt", "part.parquet.tmp"):
+        table.put(name, b"not Parquet")
+    table.write(stamped([10], [BEGIN + MINUTE]), "z/deeper.PARQUET")
+    table.write(stamped([11], [BEGIN + MINUTE]), "_kind=x/part.parquet")
+    assert sorted(numbers_between(table.open(), tmp_path, 0, 2)) == list(range(12))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 half written"])
+def test_a_file_that_is_not_whole_is_waited_for(table: ParquetEventTable, content: bytes) -> None:
+    table.put("part-00009.parquet", content)
+    with pytest.raises(RetryableError, match=r"part-00009\.parquet is not a whole Parquet file"), between(table.open(), 0, 2):
+        pass
+
+
+def test_a_folder_that_is_not_there_or_empty_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="source events: list the files below"):
+        ParquetEventTable(str(tmp_path / "nowhere")).open().columns()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PermanentError, match="there is no Parquet file below"):
+        ParquetEventTable(str(tmp_path / "empty")).open().columns()
+
+
+def test_a_cursor_of_another_kind_of_source_is_told(table: ParquetEventTable) -> None:
+    with pytest.raises(PermanentError, match="is a version, not a moment"), table.open().inserted_between(1, 2):
+        pass
+
+
+@pytest.mark.parametrize(("name", "told"), [("nope", "has no column nope"), ("n", "has a BIGINT, not a time, in n")])
+def test_an_insertion_timestamp_that_is_not_one_is_told(table: ParquetEventTable, name: str, told: str) -> None:
+    with pytest.raises(PermanentError, match=told):
+        table.open(columns={**TIMED, "inserted_at": name}).columns()
+
+
+# -- columns ------------------------------------------------------------------------------------------------------------------
+
+
+def test_new_columns_come_last_wherever_their_file_is_sorted(table: ParquetEventTable, tmp_path: Path) -> None:
+    table.write(stamped([10], [BEGIN + 4 * MINUTE], later=pa.array([1])), "0 sorted first.parquet")
+    table.write(stamped([11], [BEGIN + 3 * MINUTE], earlier=pa.array(["x"])), "zz sorted last.parquet")
+    source = table.open()
+    assert [column.name for column in source.columns()] == ["inserted_at", *SCHEMA.names, "earlier", "later"]
+    assert [column.name for column in source.columns(BEGIN + 3 * MINUTE)] == ["inserted_at", *SCHEMA.names, "earlier"]
+    with between(source, 0, 5) as scan:
+        rows = read(scan, tmp_path, ["n", "earlier", "later"])
+    assert [row["n"] for row in rows] == [10, *range(10), 11]
+    assert [(row["earlier"], row["later"]) for row in (rows[0], rows[1], rows[-1])] == [(None, 1), (None, None), ("x", None)]
+
+
+def test_a_column_that_became_wider_has_the_wider_type_in_all_rows(table: ParquetEventTable, tmp_path: Path) -> None:
+    table.write(stamped([10], [BEGIN + 3 * MINUTE], count=pa.array([7], pa.int32())))
+    table.write(stamped([11], [BEGIN + 4 * MINUTE], count=pa.array([2**40], pa.int64())))
+    source = table.open()
+    assert (source.columns(BEGIN + 3 * MINUTE)[-1].type, source.columns()[-1].type) == ("INTEGER", "BIGINT")
+    with between(source, 2, 4) as scan:
+        assert read(scan, tmp_path, ["count"]) == [{"count": 7}, {"count": 2**40}]
+
+
+def test_folders_tell_columns(tmp_path: Path) -> None:
+    table = ParquetEventTable(str(tmp_path / "events"))
+    folders = ["site=7/day=2026-01-01/kind=a%20b%2Fc", "site=-12/day=2026-01-02/kind=007", "site=7/day=__HIVE_DEFAULT_PARTITION__/kind="]
+    for number, folder in enumerate(folders):
+        table.write(stamped([number], [BEGIN + MINUTE]), f"{folder}/part.parquet")
+    table.write(stamped([3], [BEGIN + 2 * MINUTE], added=pa.array([1])), f"{folders[0]}/part-2.parquet")
+    source = table.open()
+    assert [(column.name, column.type) for column in source.columns()[4:]] == [
+        ("site", "BIGINT"), ("day", "DATE"), ("kind", "VARCHAR"), ("added", "BIGINT"),
+    ]  # fmt: skip
+    with between(source, 0, 2) as scan:
+        rows = sorted(read(scan, tmp_path / "spool", ["n", "site", "day", "kind", "added"]), key=lambda row: row["n"])
+    assert [tuple(row.values()) for row in rows] == [
+        (0, 7, date(2026, 1, 1), "a b/c", None),
+        (1, -12, date(2026, 1, 2), "007", None),
+        (2, 7, None, "", None),
+        (3, 7, date(2026, 1, 1), "a b/c", 1),
+    ]
+
+
+def test_a_number_that_would_not_be_written_back_as_it_is_stays_text(tmp_path: Path) -> None:
+    table = ParquetEventTable(str(tmp_path / "events"))
+    for number, code in enumerate(("7", "007")):
+        table.write(stamped([number], [BEGIN + (number + 1) * MINUTE]), f"code={code}/part.parquet")
+    source = table.open()
+    assert (source.columns(BEGIN + MINUTE)[-1].type, source.columns()[-1].type) == ("BIGINT", "VARCHAR")
+    with between(source, 0, 2) as scan:
+        assert {row["code"] for row in read(scan, tmp_path / "spool", ["code"])} == {"7", "007"}
+
+
+def test_a_column_that_files_have_is_theirs_and_not_the_folders(tmp_path: Path) -> None:
+    table = ParquetEventTable(str(tmp_path / "events"))
+    table.write(stamped([1], [BEGIN + MINUTE]), "n=99/part.parquet")
+    assert numbers_between(table.open(), tmp_path / "spool", 0, 1) == [1]
+
+
+def test_names_that_differ_only_in_case_are_told(table: ParquetEventTable) -> None:
+    table.write(stamped([10], [BEGIN + MINUTE], N=pa.array([1])))
+    with pytest.raises(PermanentError, match="differ only in case"):
+        table.open().columns()
+
+
+# -- values -------------------------------------------------------------------------------------------------------------------
+
+
+def test_values_that_python_and_delta_lack_come_through(tmp_path: Path) -> None:
+    numbers = [9_223_371_331_199_999_999, -62_198_755_200_000_000, None]  # microseconds in the years 294247 and -1
+    fine = {
+        "absurd": pa.array(numbers, pa.int64()).cast(pa.timestamp("us", "UTC")),
+        "nano": pa.array([1, -1, None], pa.timestamp("ns")),
+        "unsigned": pa.array([2**64 - 1, 0, None], pa.uint64()),
+        "half": pa.array(["a", "b", None]).dictionary_encode(),
+    }
+    table = ParquetEventTable(str(tmp_path / "events"))
+    table.write(stamped([1, 2, 3], [BEGIN + MINUTE] * 3, **fine))
+    source = table.open()
+    told = {column.name: column.type for column in source.columns()}
+    assert [told[name] for name in fine] == ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS", "UBIGINT", "VARCHAR"]
+    with between(source, 0, 1) as scan, locked(scan, tmp_path / "spool") as engine:
+        relation = scan.attach(engine, list(fine))
+        rows = engine.execute(f"SELECT epoch_us(absurd), epoch_ns(nano), unsigned, half FROM {relation}").fetchall()
+    assert rows == [(numbers[0], 1, 2**64 - 1, "a"), (numbers[1], -1, 0, "b"), (None, None, None, None)]
+
+
+def test_old_timestamps_of_96_bits_come_through(tmp_path: Path) -> None:
+    table = ParquetEventTable(str(tmp_path / "events"), stamp=pa.field("inserted_at", pa.timestamp("ns")))
+    naive = (BEGIN + MINUTE).replace(tzinfo=None)
+    rows = events([1]).add_column(0, table.stamp, pa.array([naive], table.stamp.type))
+    table.write(rows, use_deprecated_int96_timestamps=True)
+    source = table.open()
+    assert numbers_between(source, tmp_path / "spool", 0, 1) == [1]
+    assert numbers_between(source, tmp_path / "spool", 1, 2) == []
+    assert source.freshest().inserted == BEGIN + MINUTE
+
+
+def test_dates_beyond_what_python_holds_do_not_hide_the_freshest(table: ParquetEventTable) -> None:
+    absurd = pa.array([9_223_371_331_199_999_999], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    table.append(events([10]).set_column(1, "happened", absurd), BEGIN + 3 * MINUTE)
+    freshest = table.open().freshest()
+    assert freshest.inserted == BEGIN + 3 * MINUTE
+    assert freshest.event == datetime.max.replace(tzinfo=UTC)
+
+
+def test_text_that_is_not_utf8_is_repaired_at_every_depth(table: ParquetEventTable, tmp_path: Path) -> None:
+    item = pa.struct([("x", pa.binary()), ("y", pa.int64())])
+    raw = {
+        "list": pa.array([[b"a\xff", None], [], None], pa.list_(pa.binary())),
+        "struct": pa.array([{"x": b"\xc3", "y": 1}, None, {"x": None, "y": None}], item),
+        "structs": pa.array([[{"x": b"ok", "y": 1}], [{"x": b"\xed\xa0\x80", "y": 2}, None], None], pa.list_(item)),
+        "map": pa.array([[(b"k\xfe", b"v")], [], None], pa.map_(pa.binary(), pa.binary())),
+        "words": pa.array([b"\x80", b"fine", b"\x80"]).dictionary_encode(),
+        "bytes": pa.array([b"\xff", b"", None], pa.binary()),
+        "nano": pa.array([1, 2, None], pa.timestamp("ns")),
+    }
+    table.put("spoilt.parquet", as_text(stamped([10, 11, 12], [BEGIN + 3 * MINUTE] * 3, **raw), keep={"bytes"}))
+    names = ["n", *raw]
+    with between(table.open(), 1, 3) as scan, locked(scan, tmp_path) as engine:
+        with pytest.raises(Exception, match="Invalid string encoding") as failure:
+            query(engine, scan, names)
+        said = scan.repair(failure.value)
+        assert said is not None
+        assert said.startswith("6 texts that are not UTF-8, in 1 files (")
+        rows = query(engine, scan, names).to_pylist()
+    assert [row["n"] for row in rows] == [5, 6, 7, 8, 9, 10, 11, 12]
+    expected = {
+        "list": [["a\ufffd", None], [], None],
+        "struct": [{"x": "\ufffd", "y": 1}, None, {"x": None, "y": None}],
+        "structs": [[{"x": "ok", "y": 1}], [{"x": "\ufffd\ufffd\ufffd", "y": 2}, None], None],
+        "map": [[("k\ufffd", "v")], [], None],
+        "words": ["\ufffd", "fine", "\ufffd"],
+        "bytes": [b"\xff", b"", None],
+    }
+    for name, values in expected.items():
+        assert [row[name] for row in rows[-3:]] == values, name
+
+
+def as_text(rows: pa.Table, keep: set[str]) -> bytes:
+    """A Parquet file whose bytes are called text by its schema, though they are not UTF-8; the columns ``keep`` stay bytes."""
+
+    def text(kind: Any) -> Any:
+        if pa.types.is_binary(kind):
+            return pa.string()
+        if pa.types.is_dictionary(kind):
+            return pa.string()
+        if pa.types.is_map(kind):
+            return pa.map_(text(kind.key_type), text(kind.item_type))
+        if pa.types.is_list(kind):
+            return pa.list_(text(kind.value_type))
+        if pa.types.is_struct(kind):
+            return pa.struct([field.with_type(text(field.type)) for field in kind])
+        return kind
+
+    columns = []
+    for name in rows.column_names:
+        array = rows[name].combine_chunks()
+        array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        columns.append(array if name in keep else array.view(text(array.type)) if not pa.types.is_timestamp(array.type) else array)
+    sink = io.BytesIO()
+    pq.write_table(pa.table(dict(zip(rows.column_names, columns, strict=True))), sink)
+    return sink.getvalue()
+
+
+def test_rows_keep_their_order_across_many_row_groups_and_files(table: ParquetEventTable, tmp_path: Path) -> None:
+    for file in range(6):
+        rows = range(10 + file * 10_000, 10 + (file + 1) * 10_000)
+        table.write(stamped(rows, [BEGIN + 2 * MINUTE] * len(rows)), row_group_size=700)
+    assert numbers_between(table.open(), tmp_path, 0, 2) == list(range(60_010))
+
+
+class TestS3:
+    """What may go wrong between us and a bucket."""
+
+    @pytest.fixture
+    def table(self, moto_server: S3Server) -> ParquetEventTable:
+        table = ParquetEventTable(f"s3://{moto_server.bucket()}/lake/events", moto_server)
+        table.append(events(range(5)), BEGIN + MINUTE)
+        return table
+
+    def test_odd_names_are_read(self, table: ParquetEventTable, tmp_path: Path) -> None:
+        for number, name in enumerate(["kind=a%20b/ü+&;=#1.parquet", "kind='x'/%41 b.parquet"]):
+            table.write(stamped([10 + number], [BEGIN + 2 * MINUTE]), name)
+        assert sorted(numbers_between(table.open(), tmp_path, 0, 2)) == [0, 1, 2, 3, 4, 10, 11]
+
+    def test_a_name_that_cannot_be_said_is_told(self, table: ParquetEventTable) -> None:
+        table.write(stamped([10], [BEGIN + 2 * MINUTE]), "what?.parquet")
+        with pytest.raises(PermanentError, match=r"what\?\.parquet has one of .* rename it"), between(table.open(), 0, 2):
+            pass
+
+    def test_text_that_is_not_utf8_is_repaired(self, table: ParquetEventTable, tmp_path: Path) -> None:
+        table.put("spoilt.parquet", as_text(stamped([10], [BEGIN + 2 * MINUTE], bad=pa.array([b"\xff"])), keep=set()))
+        with between(table.open(), 0, 2) as scan, locked(scan, tmp_path) as engine:
+            with pytest.raises(Exception, match="Invalid string encoding") as failure:
+                query(engine, scan, ["n", "bad"])
+            assert scan.repair(failure.value)
+            assert query(engine, scan, ["n", "bad"]).to_pylist()[-1] == {"n": 10, "bad": "\ufffd"}
+
+    @pytest.mark.parametrize("wrong", ["key", "secret"])
+    def test_wrong_credentials_are_told_without_telling_them(self, table: ParquetEventTable, wrong: str) -> None:
+        assert table.server
+        credentials = {"key": table.server.key, "secret": table.server.secret, wrong: "certainly-wrong"}
+        with pytest.raises(PermanentError) as failure:
+            ParquetEventTable(table.uri, S3Server(table.server.endpoint, **credentials)).open().columns()
+        assert wrong == "key" or "certainly-wrong" not in str(failure.value)
+
+    def test_a_bucket_that_is_not_there_is_told(self, table: ParquetEventTable) -> None:
+        with pytest.raises(PermanentError, match="correct `uri`, or create the bucket"):
+            ParquetEventTable("s3://no-such-bucket-here/events", table.server).open().columns()
+
+    def test_a_store_that_does_not_answer_may_answer_later(self, table: ParquetEventTable) -> None:
+        assert table.server
+        silent = S3Server(f"http://127.0.0.1:{free_port()}", table.server.key, table.server.secret)
+        with pytest.raises(RetryableError):
+            ParquetEventTable(table.uri, silent).open().columns()
