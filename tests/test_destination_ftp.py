@@ -15,10 +15,11 @@ from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.ftp import FtpServer as FtpDestinationServer
 from flow_assets.destinations.ftp import _child
 from flow_assets.destinations.ftp_client import FtpClient
-from flow_assets.errors import RetryableError
+from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
 from flow_assets.testing.destination_contract import MIB, LocalFiles, Make, RawNames, assert_there, paths, sample
 from flow_assets.testing.destination_faults import Cuttable
+from tests.servers.accounts import Account
 from tests.servers.cut import PROXY_HOST, SERVER_HOST, FtpCuttingProxy, FtpServer
 from tests.servers.ftp import ftp
 from tests.servers.process import files_below, free_port, small_disk
@@ -235,6 +236,14 @@ def test_a_listing_is_the_same_with_and_without_facts(either_listing: FtpServer,
         assert all(entry.bytes == len(entry.path.encode()) for entry in found)
         assert paths(destination, "a/s") == ["a/sub/deeper/2.csv"]
         assert paths(destination, "a/empty/") == []
+
+
+def test_a_folder_that_may_not_be_listed_is_no_empty_one(vsftpd_in_the_clear: FtpServer, jail: Account) -> None:
+    folder = vsftpd_in_the_clear.folder / "closed to ftp"
+    folder.mkdir(mode=0o300)
+    jail.give(folder)
+    with ftp(vsftpd_in_the_clear) as destination, pytest.raises(PermanentError, match=r"cannot list closed to ftp/\*.* — "):
+        list(destination.list("closed to ftp/"))
 
 
 def test_names_that_are_not_ours_do_not_spoil_a_listing(vsftpd_in_the_clear: FtpServer) -> None:

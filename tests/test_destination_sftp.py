@@ -13,6 +13,7 @@ from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, Ove
 from flow_assets.testing.destination_contract import MIB, LocalFiles, Make, RawNames, assert_there, paths
 from flow_assets.testing.destination_faults import Cuttable
 from flow_assets.testing.faults import CuttingProxy
+from tests.servers.accounts import Account
 from tests.servers.asyncssh_server import AsyncsshServer, without
 from tests.servers.keys import ssh_key
 from tests.servers.process import files_below, free_port, small_disk
@@ -136,6 +137,17 @@ def test_a_folder_that_was_removed_meanwhile_is_made_again(
     (asyncssh_sftp.folder / "a/b").rmdir()
     destination.put(local.file(b"x"), "a/b/file.csv")
     assert files_below(asyncssh_sftp.folder) == {"a/b/file.csv"}
+
+
+def test_a_folder_that_may_not_be_listed_is_no_empty_one(jailed_sshd: SshServer, jail: Account) -> None:
+    folder = jailed_sshd.folder / "closed to sftp"
+    folder.mkdir(mode=0o300)
+    jail.give(folder)
+    with (
+        sftp(jailed_sshd) as destination,
+        pytest.raises(PermanentError, match=r"cannot list closed to sftp/\*: the server denies permission — "),
+    ):
+        list(destination.list("closed to sftp/"))
 
 
 def test_names_that_are_not_ours_do_not_spoil_a_listing(asyncssh_sftp: AsyncsshServer, destination: SftpServer, local: LocalFiles) -> None:

@@ -19,6 +19,7 @@ from flow_assets.spec.model import Secret
 # Codes say little (550 is "no such file" as well as "permission denied"), so the words are read too.
 _DENIED = re.compile(r"permission|denied|privilege|not allowed|forbidden", re.IGNORECASE)
 _NO_ROOM = re.compile(r"space|quota|disk full|exceed", re.IGNORECASE)
+_NOTHING = re.compile(r"no (such )?files?|not found|no matching|empty", re.IGNORECASE)
 _PASSING = re.compile(r"too many|maximum|already connected|try again|busy|in use|used by another|locked", re.IGNORECASE)
 _DEMANDS_TLS = re.compile(r"tls|ssl|encrypt|secur", re.IGNORECASE)
 
@@ -63,12 +64,19 @@ class FtpSession:
 
     def _names(self) -> list[str]:
         """The names in the folder that was entered. The option shows hidden files; servers that do not know it find nothing."""
-        for command in ("NLST -a", "NLST"):
-            with suppress(ftplib.error_perm):
-                names = [line.rpartition(b"/")[2] for line in self._client.lines(command)]
-                if names:
-                    return [text for name in names if (text := ftp_client.decoded(name)) not in (None, ".", "..")]
-        return []
+        with suppress(ftplib.error_perm):
+            if names := self._listed("NLST -a"):
+                return names
+        try:
+            return self._listed("NLST")
+        except (ftplib.error_perm, ftplib.error_temp) as error:
+            if _NOTHING.search(answer_of(error)[1]):
+                return []
+            raise
+
+    def _listed(self, command: str) -> list[str]:
+        names = [ftp_client.decoded(line.rpartition(b"/")[2]) for line in self._client.lines(command)]
+        return [name for name in names if name not in (None, "", ".", "..")]
 
     def _looked_up(self, folder: str, name: str) -> list[Child]:
         path = f"{folder}/{name}".lstrip("/")

@@ -60,7 +60,8 @@ def expected_keys(spec: SftpDestination, project: Path) -> tuple[paramiko.PKey, 
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PermanentError(f"{place(spec)}: the file of known hosts {file} cannot be read ({error}) — correct `known_hosts`") from error
-    name = spec.host if spec.port == 22 else f"[{spec.host}]:{spec.port}"
+    host = spec.host.lower()
+    name = host if spec.port == 22 else f"[{host}]:{spec.port}"
     revoked = [key.asbytes() for key in _keys_of(name, lines, "@revoked ")]
     return tuple(key for key in _keys_of(name, lines, "") if key.asbytes() not in revoked)
 
@@ -82,7 +83,7 @@ def _keys_of(name: str, lines: Sequence[str], marker: str) -> list[paramiko.PKey
     return [
         entry.key
         for entry in entries
-        if entry and entry.key and any(name == host or _is_hash_of(name, host) for host in entry.hostnames or ())
+        if entry and entry.key and any(name == host.lower() or _is_hash_of(name, host) for host in entry.hostnames or ())
     ]
 
 
