@@ -18,13 +18,13 @@ def made_table(folder: Path, rows: int) -> Path:
     from deltalake import write_deltalake
 
     from flow_assets.demo.events import Events
-    from flow_assets.demo.table import _stamp
+    from flow_assets.demo.table import stamp
 
     table = folder / "data/events"
     events = Events(rows=rows, start=START, span=DAY, loads=12)
     for load in range(12):
         write_deltalake(table, events.reader(load), mode="append")
-        _stamp(table, load, START + (load + 1) * timedelta(hours=1))
+        stamp(table, load, START + (load + 1) * timedelta(hours=1))
     return table
 
 
@@ -47,8 +47,7 @@ def measured(table: Path, format_: str) -> dict[str, object]:
     }.items():
         (specs / name).parent.mkdir(parents=True, exist_ok=True)
         (specs / f"{name}.yaml").write_text(text)
-    code = "from benchmarks.line import child; child()"
-    ran = subprocess.run([sys.executable, "-c", code, str(specs)], check=True, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-m", "benchmarks.line", str(specs)], check=True, capture_output=True, text=True)
     return {"format": format_, **json.loads(ran.stdout.splitlines()[-1])}
 
 
@@ -88,3 +87,7 @@ def _bare(table: Path) -> float:
         for _ in engine.execute(f"SELECT * FROM read_parquet('{table}/*.parquet', union_by_name => true)").to_arrow_reader(20_000):
             pass
     return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    child()

@@ -31,11 +31,11 @@ def write_loads(folder: Path, loads: Iterable[Load]) -> int:
     for version, load in enumerate(loads, start=1):
         if version == 1:
             DeltaTable.create(str(folder), schema=load.table.schema, name=folder.name)
-            _stamp(folder, 0, load.inserted - timedelta(minutes=1))
+            stamp(folder, 0, load.inserted - timedelta(minutes=1))
         if version > _MOST_COMMITS:
             raise ValueError(f"more than {_MOST_COMMITS} loads: their times could no longer be rewritten")
         append(folder, load.table)
-        _stamp(folder, version, load.inserted)
+        stamp(folder, version, load.inserted)
         rows += load.table.num_rows
     return rows
 
@@ -45,7 +45,7 @@ def append(folder: Path, table: pa.Table) -> None:
     write_deltalake(str(folder), table, mode="append")
 
 
-def _stamp(folder: Path, version: int, moment: datetime) -> None:
+def stamp(folder: Path, version: int, moment: datetime) -> None:
     """Move a commit to a moment."""
     entry = folder / "_delta_log" / f"{version:020d}.json"
     milliseconds = int(moment.timestamp() * 1000)

@@ -176,4 +176,5 @@ class DuckDBEvents:
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect(str(self._file), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")
             yield connection

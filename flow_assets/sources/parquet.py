@@ -161,6 +161,7 @@ class ParquetEvents:
     @contextmanager
     def _engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect(config={"threads": 2, "autoload_known_extensions": False, "autoinstall_known_extensions": False}) as engine:
+            engine.execute("SET enable_progress_bar = false")
             self._place.prepare(engine)
             yield engine
 
