@@ -9,6 +9,7 @@ import click
 
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.errors import FlowError, Problem, SpecError
+from flow_assets.ingest.command import ingest
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.model import KINDS, Kind
 from flow_assets.spec.specs import Specs
@@ -219,6 +220,9 @@ def demo(folder: Path) -> None:
 
     with failures():
         sys.exit(run_demo(folder, datetime.now(UTC)))
+
+
+command(ingest)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -24,10 +24,10 @@ def open_engine(spool: Path, threads: int | None = None) -> Iterator[duckdb.Duck
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "arrow_large_buffer_size": True,
-        "enable_progress_bar": False,  # in interactive sessions it would print among our own output
     }
     with duckdb.connect(":memory:", config=config) as engine:
         engine.execute("SET TimeZone = 'UTC'")
+        engine.execute("SET enable_progress_bar = false")  # in interactive sessions it would print among our own output
         yield engine
 
 
