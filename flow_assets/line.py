@@ -22,13 +22,15 @@ from flow_assets.plan.intervals import Interval
 from flow_assets.plan.regeneration import overlaps
 from flow_assets.sources.contract import Scan, Source
 from flow_assets.spec.check import check_columns
-from flow_assets.spec.flow import Flow
+from flow_assets.spec.flow import Flow, Include
 from flow_assets.spec.model import spec_hash
 from flow_assets.spec.specs import Specs
+from flow_assets.spec.where import where_columns
 from flow_assets.stages.count import count
 from flow_assets.stages.encode import event_time_column
 from flow_assets.stages.engine import lock, open_engine
 from flow_assets.stages.shape import happened_within
+from flow_assets.stages.values import identifier
 
 COSMETIC = ("description", "owners", "freshness", "enabled", "every", "start", "history_start")
 """Keys of a flow that do not change what the files of an interval hold."""
@@ -53,18 +55,26 @@ class Line:
 
 @dataclass(frozen=True)
 class Reading:
-    """Rows in a locked engine, the source's columns, and the cursors that the rows lie between; of a span of event time, or any."""
+    """Rows in a locked engine, the source's columns, and the cursors that the rows lie between; of a span of event time, or any.
+
+    ``later`` are columns that the flow needs and that the source gained after the rows: they are null.
+    """
 
     engine: duckdb.DuckDBPyConnection
     scan: Scan
     available: tuple[Column, ...]
     cursors: tuple[Cursor | None, Cursor]
     condition: str | None = None
+    later: tuple[Column, ...] = ()
 
     def attach(self, columns: Sequence[str]) -> str:
         """The FROM clause that offers these columns."""
-        relation = self.scan.attach(self.engine, columns)
-        return relation if self.condition is None else f"(SELECT * FROM {relation} WHERE {self.condition})"
+        later = {column.name: column for column in self.later}
+        relation = self.scan.attach(self.engine, [name for name in columns if name not in later])
+        nulls = "".join(f", NULL::{later[name].type} AS {identifier(name)}" for name in columns if name in later)
+        if not nulls and self.condition is None:
+            return relation
+        return f"(SELECT *{nulls} FROM {relation} WHERE {self.condition or 'true'})"
 
     def repaired(self, query: Callable[[], T]) -> T:
         """What ``query`` gives. If it fails on text that the source can repair, it is run again from its beginning."""
@@ -94,18 +104,18 @@ def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
 @contextmanager
 def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Iterator[Reading]:
     """The rows between two cursors, ready to be queried."""
-    available = _fitting_columns(line, cursors[1])
+    columns, later = _fitting_columns(line, cursors[1])
     with _locked(spool, line.source.inserted_between(*cursors)) as (engine, scan):
-        yield Reading(engine, scan, available, cursors)
+        yield Reading(engine, scan, (*columns, *later), cursors, later=later)
 
 
 @contextmanager
 def open_reading_of_span(line: Line, span: Interval, as_of: Cursor, spool: Path) -> Iterator[Reading]:
     """The rows of a span of event time as of a cursor, ready to be queried."""
-    available = _fitting_columns(line, as_of)
-    event_time = event_time_column(line.specs.sources[line.flow.source].columns, available)
+    columns, later = _fitting_columns(line, as_of)
+    event_time = event_time_column(line.specs.sources[line.flow.source].columns, (*columns, *later))
     with _locked(spool, line.source.happened_between(span.start, span.end, as_of)) as (engine, scan):
-        yield Reading(engine, scan, available, (None, as_of), happened_within(event_time, span))
+        yield Reading(engine, scan, (*columns, *later), (None, as_of), happened_within(event_time, span), later)
 
 
 @contextmanager
@@ -116,12 +126,29 @@ def _locked(spool: Path, rows: AbstractContextManager[Scan]) -> Iterator[tuple[d
         yield engine, scan
 
 
-def _fitting_columns(line: Line, at: Cursor) -> tuple[Column, ...]:
-    """The source's columns as of a cursor, if the flow fits them."""
-    available = line.source.columns(at)
-    if problems := check_columns(line.flow.name, line.specs, available):
+def _fitting_columns(line: Line, at: Cursor) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """The source's columns as of a cursor, and those that it gained later and that the flow names.
+
+    Raises:
+        SpecError: the flow does not fit the source, not even as it is now.
+    """
+    columns = line.source.columns(at)
+    if not check_columns(line.flow.name, line.specs, columns):
+        return columns, ()
+    now = line.source.columns()
+    if problems := check_columns(line.flow.name, line.specs, now):
         raise SpecError(problems)
-    return available
+    known, named = {column.name for column in columns}, _named_columns(line)
+    return columns, tuple(column for column in now if column.name not in known and column.name.lower() in named)
+
+
+def _named_columns(line: Line) -> set[str]:
+    """The columns that a flow's spec and its source's name, in lower case."""
+    flow = line.flow
+    included = flow.properties.include if isinstance(flow.properties, Include) else ()
+    deciding = where_columns(flow.where) if flow.where else ()
+    parts = line.specs.sources[flow.source].columns.model_dump().values()
+    return {name.lower() for name in (*included, *deciding, *parts) if name}
 
 
 def cursors_of(line: Line, interval: Interval, recorded: Recorded | None, cursor_at: CursorAt) -> tuple[Cursor, Cursor]:

@@ -266,3 +266,16 @@ def test_columns_added_upstream_come_last_from_the_next_delivery_on(
     source.append(events((9, 40), extra=pa.array(["new"])), START + timedelta(minutes=44))
     assert [column.name for column in deliver(feed, quarter(0), now=NOW).manifest.schema_] == ["n", "t", "site", "consent"]
     assert [column.name for column in deliver(feed, quarter(2), now=NOW).manifest.schema_] == ["n", "t", "site", "consent", "extra"]
+
+
+def test_an_interval_from_before_a_named_column_existed_is_delivered_with_nulls(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+
+    source.append(events((9, 40), extra=pa.array(["new"])), START + timedelta(minutes=44))
+    spec = FLOW + "    properties: {include: [n, extra]}\n    where: extra IS NULL OR extra <> 'old'\n"
+    naming = line(tmp_path, source, destination, feed.ledger, spec)
+    first, third = (deliver(naming, quarter(number), now=NOW).manifest for number in (0, 2))
+    assert [column.name for column in first.schema_] == [column.name for column in third.schema_] == ["n", "extra"]
+    assert counted_rows(destination) == [1, 2, 3, 9]
