@@ -164,11 +164,6 @@ def test_an_interval_that_has_not_ended_is_refused(tmp_path: Path, instance: dg.
     assert "2026-01-01T1015 ends at 2026-01-01T10:30:00.000000Z, which is yet to come" in asked.refused[0]
 
 
-def test_regeneration_says_that_it_is_still_to_come(project: Path, instance: dg.DagsterInstance) -> None:
-    result = materialize(definitions(project), instance, [["flows", "feed"]], "2026-01-01T1000")
-    assert "materialize its key of deliveries/feed with `again: true`" in failure_of(result, "flows__feed")
-
-
 def break_deliveries(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
     """The first calls of ``deliver`` raise these errors, as a destination would."""
     from flow_assets.defs import io_managers

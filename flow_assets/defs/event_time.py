@@ -9,6 +9,7 @@ from flow_assets.defs.assets import asset
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.metadata import touched_metadata
 from flow_assets.defs.partitions import Partitions
+from flow_assets.defs.regeneration import regeneration
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.plan.intervals import Interval
 from flow_assets.spec.flow import Flow
@@ -29,10 +30,8 @@ def events_asset(specs: Specs, flow: Flow, keys: Keys, partitions: Partitions) -
         metadata=describe.metadata(specs, flow),
     )
 
-    def regenerate(_: dg.AssetExecutionContext) -> None:
-        raise dg.Failure(_not_yet(flow), allow_retries=False)
-
-    return asset(spec, regenerate, pool=keys.pool(flow.name), backfill_policy=dg.BackfillPolicy.single_run())
+    run, resource_keys = regeneration(specs, flow, keys)
+    return asset(spec, run, pool=keys.pool(flow.name), backfill_policy=dg.BackfillPolicy.single_run(), resource_keys=resource_keys)
 
 
 def touched(manifest: Manifest, report_path: str, flow: Flow, keys: Keys, partitions: Partitions) -> Iterator[dg.AssetMaterialization]:
@@ -43,10 +42,3 @@ def touched(manifest: Manifest, report_path: str, flow: Flow, keys: Keys, partit
         if definition is None or definition.has_partition_key(partition.key):
             metadata = touched_metadata(manifest, partition, report_path, interval)
             yield dg.AssetMaterialization(keys.events(flow.name), partition=partition.key if definition else None, metadata=metadata)
-
-
-def _not_yet(flow: Flow) -> str:
-    return (
-        f"flow {flow.name}: regeneration by event time is not available in this version — to deliver an interval again, "
-        f"materialize its key of deliveries/{flow.name} with `again: true`"
-    )

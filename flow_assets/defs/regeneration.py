@@ -1,0 +1,84 @@
+"""What happens when event time is materialized? The partitions that were asked for are regenerated, each contiguous span at once."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from flow_assets.defs import clock
+from flow_assets.defs.failures import plain_failures
+from flow_assets.defs.keys import Keys
+from flow_assets.defs.metadata import Metadata, delivery_metadata
+from flow_assets.defs.resources import FlowProject
+from flow_assets.deliver import Delivered
+from flow_assets.ledger.manifest import Manifest
+from flow_assets.plan.intervals import Interval
+from flow_assets.plan.partitions import partition_bounds
+from flow_assets.plan.regeneration import removal_sql, within
+from flow_assets.regenerate import regenerate
+from flow_assets.spec.destination import S3Destination
+from flow_assets.spec.flow import Flow
+from flow_assets.spec.source import DuckDBSource
+from flow_assets.spec.specs import Specs
+
+
+def regeneration(specs: Specs, flow: Flow, keys: Keys) -> tuple[Callable[[Any], None], Collection[str]]:
+    """What ``flows/<flow>`` computes, and the resources that it needs."""
+    duckdb = keys.duckdb(flow.source) if isinstance(specs.sources[flow.source], DuckDBSource) else None
+    s3 = keys.s3(flow.destination) if isinstance(specs.destinations[flow.destination], S3Destination) else None
+
+    def run(context: Any) -> None:
+        project: FlowProject = getattr(context.resources, keys.project())
+        if flow.partition_by == "none":
+            raise dg.Failure(_cannot(flow), allow_retries=False)
+        connect = getattr(context.resources, duckdb).get_connection if duckdb else None
+        with plain_failures(context.retry_number), project.line(flow.name, connect, getattr(context.resources, s3) if s3 else None) as line:
+            for span in spans(flow, context.partition_keys):
+                done = regenerate(line, span, now=clock.now())
+                context.log.info("regenerated %s to %s: %s", span.start, span.end, done.report_path)
+                for key in context.partition_keys:
+                    if within(flow.partition_by, key, span):
+                        context.add_asset_metadata(regenerated_metadata(specs, flow, done, key, span), partition_key=key)
+
+    return run, [key for key in (keys.project(), duckdb, s3) if key]
+
+
+def spans(flow: Flow, partition_keys: Iterable[str]) -> Iterator[Interval]:
+    """The contiguous spans of event time that keys stand for, oldest first."""
+    start = end = None
+    for bounds in sorted(found for key in partition_keys if (found := partition_bounds(flow.partition_by, key))):
+        if start is not None and end is not None and bounds[0] != end:
+            yield Interval(start, end)
+            start = None
+        start, end = start or bounds[0], bounds[1]
+    if start is not None and end is not None:
+        yield Interval(start, end)
+
+
+def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, span: Interval) -> Metadata:
+    """What is shown on a regenerated partition."""
+    everything = delivery_metadata(done.manifest, done.report_path, "regenerated", specs)
+    rows = _rows(done.manifest, key)
+    return {
+        **{
+            name: everything[name]
+            for name in ("outcome", "cursor", "destination", "report", "manifest", "dagster/uri")
+            if name in everything
+        },
+        "dagster/partition_row_count": rows,
+        "rows_regenerated": rows,
+        "files": [file.path for file in done.manifest.files if file.partition == key],
+        "superseded_files": len(done.manifest.supersedes),
+        "sql": dg.MetadataValue.md(f"```sql\n{removal_sql(specs.sources[flow.source].columns.event_time, span)}\n```"),
+    }
+
+
+def _rows(manifest: Manifest, key: str) -> int:
+    return sum(partition.rows for partition in manifest.partitions if partition.key == key)
+
+
+def _cannot(flow: Flow) -> str:
+    return (
+        f"flow {flow.name} is not filed by event time (partition_by: none), so no part of it can be regenerated — to deliver an interval "
+        f"again, materialize its key of deliveries/{flow.name} with `again: true`"
+    )
