@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Final
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeProcessError
+from dagster_shared.error import SerializableErrorInfo
 
 from flow_assets.errors import BusyError, FlowError, RetryableError
 
@@ -20,23 +22,35 @@ BUSY_RETRIES: Final = 4
 BUSY_PAUSE_SECONDS: Final = 15
 
 
+class StepError(DagsterUserCodeProcessError, dg.Failure):
+    """A step's failure that is shown as its sentence alone, not tried again by Dagster.
+
+    Errors that were serialized in another process are shown as they came, so Dagster adds no stack trace of its own workings to this one.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        shown = SerializableErrorInfo(f"{sentence}\n", [], "Failure")
+        # The arguments of Failure: description, metadata, allow_retries.
+        super().__init__(sentence, None, False, user_code_process_error_infos=[shown])  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def plain_failures(retry_number: int) -> Iterator[None]:
     """Our errors as Dagster's. ``retry_number`` counts the step's earlier attempts.
 
     Raises:
         dagster.RetryRequested: trying again may help, and was not tried too often.
-        dagster.Failure: it does not, or was. The sensor asks again later, at growing pauses.
+        StepError: it does not, or was. The sensor asks again later, at growing pauses.
     """
     try:
         yield
     except BusyError as error:
         if retry_number < BUSY_RETRIES:
             raise dg.RetryRequested(BUSY_RETRIES, BUSY_PAUSE_SECONDS) from error
-        raise dg.Failure(f"{error} (asked {retry_number + 1} times)", allow_retries=False) from None
+        raise StepError(f"{error} (asked {retry_number + 1} times)") from None
     except RetryableError as error:
         if retry_number < MAX_RETRIES:
             raise dg.RetryRequested(MAX_RETRIES, PAUSE_SECONDS) from error
-        raise dg.Failure(f"{error} (tried {retry_number + 1} times; it is tried again later)", allow_retries=False) from None
+        raise StepError(f"{error} (tried {retry_number + 1} times; it is tried again later)") from None
     except FlowError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise StepError(str(error)) from None

@@ -10,7 +10,7 @@ import dagster as dg
 from flow_assets.defs import clock
 from flow_assets.defs.deliveries import Pending
 from flow_assets.defs.event_time import touched
-from flow_assets.defs.failures import plain_failures
+from flow_assets.defs.failures import StepError, plain_failures
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.metadata import Metadata, delivery_metadata, uri
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
@@ -62,7 +62,7 @@ class DeliveryIOManager(dg.IOManager):
         """The parts of the intervals that the downstream partition maps to; of everything delivered, if it has no partitions.
 
         Raises:
-            dagster.Failure: one of the intervals is not delivered.
+            StepError: one of the intervals is not delivered.
         """
         flow = self._project.specs.flows[context.asset_key.path[-1]]
         ledger, open_ = self._project.opened.ledger, lambda: self._project.destination(flow.name, self._s3)
@@ -72,7 +72,7 @@ class DeliveryIOManager(dg.IOManager):
         try:
             return delivered_parts(ledger, flow.name, [interval for interval in asked if interval >= first_interval(flow)], open_)
         except PermanentError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+            raise StepError(str(error)) from None
 
     @contextmanager
     def _line(self, obj: Pending) -> Iterator[Line]:
@@ -124,7 +124,7 @@ class DeliveryIOManager(dg.IOManager):
 
 def _check_refused(obj: Pending) -> None:
     if obj.refused:
-        raise dg.Failure(f"flow {obj.flow.name}: not delivered: {'; '.join(obj.refused)}", allow_retries=False)
+        raise StepError(f"flow {obj.flow.name}: not delivered: {'; '.join(obj.refused)}")
 
 
 def _progress(say: Callable[[str], None], interval: Interval) -> Callable[[Progress], None]:

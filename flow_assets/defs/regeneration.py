@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from flow_assets.defs import clock
-from flow_assets.defs.failures import plain_failures
+from flow_assets.defs.failures import StepError, plain_failures
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.metadata import Metadata, delivery_metadata
 from flow_assets.defs.resources import FlowProject
@@ -30,7 +30,7 @@ def regeneration(specs: Specs, flow: Flow, keys: Keys) -> tuple[Callable[[Any], 
     def run(context: Any) -> None:
         project: FlowProject = getattr(context.resources, keys.project())
         if flow.partition_by == "none":
-            raise dg.Failure(_cannot(flow), allow_retries=False)
+            raise StepError(_cannot(flow))
         connect = getattr(context.resources, duckdb).get_connection if duckdb else None
         with plain_failures(context.retry_number), project.line(flow.name, connect, getattr(context.resources, s3) if s3 else None) as line:
             for span in spans(flow, context.partition_keys):

@@ -24,7 +24,7 @@ from flow_assets.plan.intervals import Interval, floor
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.specs import Specs
 
-MAX_SECONDS: Final = 1.0
+MAX_SECONDS: Final = 0.5
 MAX_DELIVERIES: Final = 50
 OUTCOME: Final = "delivered outside of Dagster"
 
