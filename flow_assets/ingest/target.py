@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flow_assets.errors import PermanentError
+from flow_assets.ingest.types import FILE_COLUMN
 from flow_assets.plan.columns import Column
 from flow_assets.stages.values import identifier
 
@@ -86,7 +87,7 @@ def extend(target: Target, columns: Sequence[Column]) -> None:
     if not existing:
         target.create(columns)
         return
-    for column in columns:
+    for column in (Column(FILE_COLUMN, "BIGINT"), *columns):
         has, gets = existing.get(target.same_name(column.name)), target.type_of(column)
         if has is None:
             target.alter(f"ADD COLUMN {identifier(column.name)} {gets}")
