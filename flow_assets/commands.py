@@ -78,7 +78,7 @@ def command(function: Callable[..., Any]) -> click.Command:
             function(chosen, **arguments)
 
     run.__doc__ = function.__doc__
-    run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    run.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]
     return flows.command(name=function.__name__.rstrip("_"))(options(run))
 
 

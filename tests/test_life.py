@@ -144,6 +144,6 @@ class Life(RuleBasedStateMachine):
 
 NO_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking takes longer than the suite may; the blob repeats the failure
 Life.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, phases=NO_SHRINK, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=15, stateful_step_count=30, phases=NO_SHRINK, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 TestLife = Life.TestCase

@@ -22,5 +22,5 @@ def test_importing_the_package_and_the_commands_imports_nothing_heavy() -> None:
 
 
 def test_no_module_grows_past_what_one_can_read() -> None:
-    long = {path.name: lines for path in ROOT.glob("flow_assets/**/*.py") if (lines := len(path.read_text().splitlines())) > 320}
-    assert long == {}
+    modules = [path for path in ROOT.glob("flow_assets/**/*.py") if "testing" not in path.parts]
+    assert {path.name: lines for path in modules if (lines := len(path.read_text().splitlines())) > 320} == {}
