@@ -122,6 +122,23 @@ def test_a_broken_source_takes_down_its_flows_alone(tmp_path: Path) -> None:
     assert spec_of(defs, "deliveries", "feed").group_name == "there"
 
 
+def test_whatever_lies_in_the_folder_the_sound_flows_load(tmp_path: Path) -> None:
+    long = "d" * 100
+    specs = write_flows(tmp_path, far=flow(destination=long))
+    (specs / f"destinations/{long}.yaml").write_text("type: local\nroot: there\n")
+    for stray in ("flows/Bad Name.yaml", "flows/feed.yml", "flows/bad-name.yaml", "flows/größe.yaml", "stray.yaml"):
+        (specs / stray).write_text("every: 7m\n")
+    graph = definitions(tmp_path, key_prefix=["my-team", "eu"]).resolve_asset_graph()
+    sound = {key.path[-1] for key in graph.materializable_asset_keys}
+    assert sound == {"feed", "far"}
+    assert len({key for key in graph.get_all_asset_keys() if key.path[-2] == "broken_specs"}) == 5
+
+
+def test_a_folder_that_is_not_there_is_a_broken_spec(tmp_path: Path) -> None:
+    (only,) = definitions(tmp_path).resolve_asset_graph().get_all_asset_keys()
+    assert only.path[0] == "broken_specs"
+
+
 def test_definitions_merge_with_those_of_a_host_project(tmp_path: Path) -> None:
     write_flows(tmp_path)
     write_events(tmp_path, [START])

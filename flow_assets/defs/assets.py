@@ -22,7 +22,7 @@ def asset(
     """An asset with one upstream asset. What ``compute`` returns goes to the IO manager, if there is one."""
     upstream = [dep.asset_key for dep in spec.deps]
     op = dg.OpDefinition(
-        name=re.sub(r"\W", "_", "__".join(spec.key.path)),
+        name=re.sub(r"[^A-Za-z0-9_]", "_", "__".join(spec.key.path)),
         compute_fn=lambda context, _: iter([dg.Output(compute(context), OUTPUT)]),
         ins={INPUT: dg.In(dg.Nothing)},
         outs={OUTPUT: dg.Out(io_manager_key=io_manager_key) if io_manager_key else dg.Out(dg.Nothing)},

@@ -4,9 +4,9 @@ The other flows go on. The check can be run in the UI after the file was correct
 reloaded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,9 @@ import dagster as dg
 from flow_assets.defs.describe import problem_list
 from flow_assets.defs.keys import Keys
 from flow_assets.errors import Problem
+from flow_assets.spec.folders import FOLDERS
 from flow_assets.spec.load import load_specs_tolerantly
+from flow_assets.spec.model import NAME_PATTERN
 
 GROUP: Final = "broken_specs"
 CHECK: Final = "spec_is_valid"
@@ -31,8 +33,11 @@ class Broken:
     @classmethod
     def of(cls, folder: Path, problems: Iterable[Problem], keys: Keys) -> "Broken":
         """Problems by the assets that they take down."""
-        by_file = groupby(sorted(problems), key=lambda problem: problem.file)
-        return cls(folder, {_key(Path(file), keys): tuple(found) for file, found in by_file})
+        found: dict[dg.AssetKey, tuple[Problem, ...]] = {}
+        for problem in sorted(problems):
+            key = _key(Path(problem.file), keys)
+            found[key] = (*found.get(key, ()), problem)
+        return cls(folder, found)
 
     def assets(self) -> list[dg.AssetSpec]:
         """One external asset for each broken file."""
@@ -40,7 +45,7 @@ class Broken:
 
     def checks(self) -> list[dg.AssetChecksDefinition]:
         """One check for each: does the file, as it is now, still have problems?"""
-        return [_check(self.folder, key, found[0].file) for key, found in self.problems.items()]
+        return [_check(self.folder, key, {problem.file for problem in found}) for key, found in self.problems.items()]
 
     def evaluations(self) -> list[dg.AssetCheckEvaluation]:
         """The checks' results as the definitions were loaded: all failed."""
@@ -48,8 +53,11 @@ class Broken:
 
 
 def _key(file: Path, keys: Keys) -> dg.AssetKey:
-    """A broken flow stands where its deliveries would; anything else under its folder's name."""
-    return keys.deliveries(file.stem) if file.parent.name == "flows" else dg.AssetKey([*keys.prefix, file.parent.name, file.stem])
+    """A broken flow stands where its deliveries would, a source or destination under its name; what has no proper name, apart from all."""
+    folder = file.parent.name
+    if file.suffix != ".yaml" or not re.fullmatch(NAME_PATTERN, file.stem) or folder not in FOLDERS.values():
+        return dg.AssetKey([*keys.prefix, GROUP, re.sub(r"[^A-Za-z0-9_]", "_", f"{folder}_{file.name}")])
+    return keys.deliveries(file.stem) if folder == FOLDERS["flow"] else dg.AssetKey([*keys.prefix, folder, file.stem])
 
 
 def _asset(key: dg.AssetKey, problems: Sequence[Problem]) -> dg.AssetSpec:
@@ -63,10 +71,10 @@ def _asset(key: dg.AssetKey, problems: Sequence[Problem]) -> dg.AssetSpec:
     )
 
 
-def _check(folder: Path, key: dg.AssetKey, file: str) -> dg.AssetChecksDefinition:
+def _check(folder: Path, key: dg.AssetKey, files: Collection[str]) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=key, name=CHECK, description="Reads the spec again: whether it is valid now.")
     def spec_is_valid() -> dg.AssetCheckResult:
-        now = [problem for problem in load_specs_tolerantly(folder)[1] if problem.file == file]
+        now = [problem for problem in load_specs_tolerantly(folder)[1] if problem.file in files]
         text = problem_list(now) if now else "The file is valid now: reload the definitions."
         return dg.AssetCheckResult(passed=not now, severity=dg.AssetCheckSeverity.ERROR, description=text)
 

@@ -14,6 +14,7 @@ from flow_assets.spec.model import Kind
 from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Specs
 
+LONGEST_TAG = 63
 SOURCE_KINDS: dict[str, str] = {"delta": "deltalake", "parquet": "parquet", "duckdb": "duckdb"}
 FORMAT_KINDS: dict[str, str] = {"csv": "csv", "ndjson": "json", "parquet": "parquet"}
 CONSENT = {False: "not looked at", True: "visitors who refused are left out", "strict": "only visitors who agreed"}
@@ -43,7 +44,8 @@ def events_description(flow: Flow) -> str:
 
 def tags(flow: Flow) -> dict[str, str]:
     """Tags to search and filter by."""
-    return {"cadence": flow.every, "source": flow.source, "destination": flow.destination, "format": flow.format.type}
+    said = {"cadence": flow.every, "source": flow.source, "destination": flow.destination, "format": flow.format.type}
+    return {name: value[:LONGEST_TAG] for name, value in said.items()}
 
 
 def kinds(specs: Specs, flow: Flow) -> set[str]:

@@ -1,5 +1,6 @@
 """What is it called in Dagster? Keys of assets, resources and pools, below the prefix that a host project may give."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,4 +55,4 @@ class Keys:
         return self._joined("deliveries_due")
 
     def _joined(self, *words: str) -> str:
-        return "_".join((*self.prefix, *words))
+        return re.sub(r"[^A-Za-z0-9_]", "_", "_".join((*self.prefix, *words)))
