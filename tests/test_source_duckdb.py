@@ -145,6 +145,27 @@ def test_rows_are_given_time_to_settle(table: DuckDBEventTable) -> None:
     assert table.open(settle="2m").cursor_at(BEGIN) == BEGIN - 2 * MINUTE
 
 
+@pytest.mark.parametrize("stamp", ["TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"])
+def test_a_moment_of_insertion_may_be_coarse_or_fine(tmp_path: Path, stamp: str) -> None:
+    table = DuckDBEventTable(tmp_path / "events.duckdb", stamp=stamp)
+    table.create(SCHEMA)
+    step = timedelta(days=1) if stamp == "DATE" else timedelta(seconds=1)
+    midnight = BEGIN.replace(hour=0)
+    for number in range(3):
+        table.append(events([number]), midnight + number * step)
+    source = table.open()
+    nearly = 0.9999 * step
+    for after, upto, expected in (
+        (midnight, midnight + step, [1]),
+        (midnight + nearly, midnight + step + nearly, [1]),
+        (midnight - nearly, midnight + nearly, [0]),
+        (midnight + step, midnight + 9 * step, [2]),
+    ):
+        with source.inserted_between(after, upto) as scan, locked(scan, tmp_path) as engine:
+            assert query(engine, scan, ["n"])["n"].to_pylist() == expected
+    assert source.freshest().inserted == midnight + 2 * step
+
+
 def test_rows_keep_their_order_after_deletes_and_updates(table: DuckDBEventTable, tmp_path: Path) -> None:
     table.append(events(range(10, 300_000)), BEGIN + 3 * MINUTE)
     with duckdb.connect(table.file) as connection:

@@ -100,6 +100,7 @@ def test_a_file_that_was_written_again_is_read_anew(table: ParquetEventTable, tm
     assert numbers_between(source, tmp_path, 0, 2) == list(range(10))
     table.write(stamped(range(20, 40), [BEGIN + 7 * MINUTE] * 20), "part-00000.parquet")
     assert numbers_between(source, tmp_path, 0, 2) == list(range(5, 10))
+    assert numbers_between(source, tmp_path, 2, 7) == list(range(20, 40))
 
 
 def test_rows_are_the_same_while_others_write(table: ParquetEventTable, tmp_path: Path) -> None:
@@ -136,6 +137,20 @@ def test_a_moment_of_insertion_is_compared_exactly(tmp_path: Path, unit: Any, zo
         with source.inserted_between(after, upto) as scan:
             assert [row["n"] for row in read(scan, tmp_path / "spool")] == expected
     assert source.freshest().inserted == moments[2]
+
+
+@pytest.mark.parametrize(("zone", "first", "second"), [(None, [0], [1]), ("UTC", [0, 1], [])])
+def test_a_moment_of_insertion_within_a_microsecond_is_not_lost(tmp_path: Path, zone: Any, first: list[int], second: list[int]) -> None:
+    """The engine cuts nanoseconds off where there is a zone, so the row then belongs to the interval before."""
+    stamp = pa.field("inserted_at", pa.timestamp("ns", zone))
+    table = ParquetEventTable(str(tmp_path / "events"), stamp=stamp)
+    begin = int(BEGIN.timestamp()) * 10**9
+    table.write(events(range(2)).add_column(0, stamp, pa.array([begin, begin + 500], pa.int64()).cast(stamp.type)))
+    source = table.open()
+    microsecond = timedelta(microseconds=1)
+    for after, upto, expected in ((BEGIN - microsecond, BEGIN, first), (BEGIN, BEGIN + microsecond, second)):
+        with source.inserted_between(after, upto) as scan:
+            assert [row["n"] for row in read(scan, tmp_path / "spool")] == expected
 
 
 def test_a_moment_of_insertion_may_be_a_day(tmp_path: Path) -> None:

@@ -42,10 +42,11 @@ class Place:
         return self.s3.storage_options() if self.s3 else {}
 
     def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
-        """Make an engine able to read files here, and read times without a zone as UTC."""
+        """Make an engine able to read files here, keep nothing of them in memory, and read times without a zone as UTC."""
         engine.execute("SET TimeZone = 'UTC'")
+        engine.execute("SET enable_external_file_cache = false")
         if self.s3:
-            self.s3.prepare(engine, _key(self.root).partition("/")[0])
+            self.s3.prepare(engine)
 
     def below(self, path: str) -> str:
         """The whole path of a relative one."""
@@ -116,8 +117,6 @@ def open_place(name: str, uri: str, access: S3Access | None, project: Path, envi
         from flow_assets.sources.s3_access import s3_connection  # only here: it brings botocore
 
         return Place(f"s3://{_key(uri).rstrip('/')}", s3_connection(name, access, environ))
-    if parts.scheme == "file":
-        return Place(str(Path(unquote(parts.path)).resolve()))
     if "://" in uri:
         raise PermanentError(f"source {name}: cannot read from {parts.scheme}:// — `uri` is a path or s3://bucket/prefix")
     return Place(str((project / uri).resolve()))

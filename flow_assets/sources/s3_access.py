@@ -69,8 +69,8 @@ class S3Connection:
             retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
         )
 
-    def prepare(self, engine: duckdb.DuckDBPyConnection, bucket: str) -> None:
-        """Let an engine read from a bucket; its extension comes with the Python package, nothing is downloaded."""
+    def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
+        """Let an engine read from here; its extension comes with the Python package, nothing is downloaded."""
         engine.execute(f"LOAD {literal(str(_extension()))}")
         options = {
             "KEY_ID": literal(self.key),
@@ -80,7 +80,6 @@ class S3Connection:
             "ENDPOINT": literal(self.address) if self.address else None,
             "URL_STYLE": literal("path") if self.address else None,
             "USE_SSL": "true" if self.encrypted else "false",
-            "SCOPE": literal(f"s3://{bucket}"),
         }
         said = ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
         engine.execute(f"CREATE OR REPLACE SECRET source_s3 (TYPE s3, {said})")
