@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -379,6 +380,17 @@ def test_dates_beyond_what_python_holds_come_through(table: DeltaEventTable, tmp
     assert source.freshest().event is not None
     with source.happened_between(BEGIN, BEGIN + HOUR, 3) as scan:
         assert set(range(10)) <= {row["n"] for row in read(scan, tmp_path)}
+
+
+def test_times_that_files_hold_without_a_zone_are_utc_wherever_we_are(table: DeltaEventTable) -> None:
+    """As Spark writes them, in 96 bits."""
+    naive = pa.array([BEGIN.replace(tzinfo=None)], pa.timestamp("ns"))
+    pq.write_table(events([10]).set_column(1, "happened", naive), Path(table.uri) / "old.parquet", use_deprecated_int96_timestamps=True)
+    table.commit(added("old.parquet", {}), moment=BEGIN + 3 * MINUTE)
+    with between(table.open(), 2, 3) as scan, duckdb.connect() as engine:
+        engine.execute("SET TimeZone = 'Asia/Tokyo'")
+        scan.prepare(engine)
+        assert query(engine, scan, ["happened"])["happened"].to_pylist() == [BEGIN]
 
 
 def test_text_that_is_not_utf8_is_repaired_and_nothing_is_lost(table: DeltaEventTable, tmp_path: Path) -> None:

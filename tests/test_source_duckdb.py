@@ -186,6 +186,13 @@ def test_rows_come_in_order_from_a_connection_that_does_not_care(table: DuckDBEv
     assert numbers_between(table.open(connect=careless), tmp_path, 0, 3) == list(range(300_000))
 
 
+def test_rows_are_the_same_while_this_process_writes(table: DuckDBEventTable, tmp_path: Path) -> None:
+    with duckdb.connect(table.file) as shared, between(table.open(connect=shared.cursor), 0, 2) as scan, locked(scan, tmp_path) as engine:
+        assert query(engine, scan, ["n"]).num_rows == 10
+        shared.execute("INSERT INTO events SELECT * REPLACE (77 AS n) FROM events LIMIT 1")
+        assert query(engine, scan, ["n"])["n"].to_pylist() == list(range(10))
+
+
 def test_rows_without_a_moment_of_insertion_are_counted(table: DuckDBEventTable, tmp_path: Path) -> None:
     with duckdb.connect(table.file) as connection:
         connection.execute("INSERT INTO events (n) VALUES (10)")
