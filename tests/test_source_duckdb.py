@@ -209,7 +209,7 @@ def test_a_connection_in_another_zone_changes_nothing(tmp_path: Path) -> None:
 
         def elsewhere(file: Path = table.file) -> duckdb.DuckDBPyConnection:
             connection = duckdb.connect(file, read_only=True)
-            connection.execute("SET TimeZone = 'Asia/Tokyo'")
+            connection.execute("SET GLOBAL TimeZone = 'Asia/Tokyo'")
             return connection
 
         source = table.open(connect=elsewhere)
