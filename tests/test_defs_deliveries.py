@@ -244,6 +244,14 @@ def test_a_destination_whose_secret_is_missing_fails_its_flow_alone_and_is_noted
     assert (failure.flow, failure.interval, failure.permanent) == ("lost", quarter(0), True)
 
 
+def test_a_source_that_cannot_be_opened_is_noted(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    secrets = "{access_key_id: {env: NOT_SET_1}, secret_access_key: {env: NOT_SET_2}}"
+    source = f"type: parquet\nuri: s3://bucket/events\ncolumns: {{event_time: t, inserted_at: i}}\ns3: {secrets}\n"
+    write_flows(tmp_path, source=source)
+    assert "NOT_SET_1" in failure_of(materialize(definitions(tmp_path), instance, [FEED], key(0)), "deliveries__feed")
+    assert [(failure.interval, failure.permanent) for failure in ledger(tmp_path).failures("feed")] == [(quarter(0), True)]
+
+
 def test_an_unexpected_error_is_noted_so_that_the_sensor_waits(
     project: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
