@@ -37,12 +37,16 @@ class Sent:
         self._revisions: Counter[int] = Counter()
         for number in range(draw(st.integers(1, 5))):
             self._send(number, [self._new_rows(draw) for _ in range(draw(st.integers(0, 3)))])
-            while draw(st.booleans()) and self._parts:
-                self._replace(draw, number)
+            for _ in range(draw(st.integers(0, 3))):
+                if self._parts:
+                    self._replace(draw, number)
 
     def _replace(self, draw: st.DrawFn, number: int) -> None:
         """Some standing files by one with their rows, and perhaps others: a revision or a regeneration."""
-        gone = draw(st.lists(st.sampled_from(sorted(self._parts)), min_size=1, unique=True))
+        newest = [list(self._parts)[-1]] if draw(st.booleans()) else []
+        gone = draw(
+            st.lists(st.sampled_from(sorted(self._parts)), min_size=not newest, unique=True).map(lambda some: sorted({*some, *newest}))
+        )
         rows = [n for path in gone for n in self._parts[path] if draw(st.integers(0, 9))]
         regeneration = draw(st.booleans())
         self._revisions[number] += 1
@@ -82,15 +86,18 @@ class Table:
         self.folder = folder
         self.files: dict[str, bytes] = {}
 
-    def load(self, fault: tuple[str, int] | None = None) -> None:
-        """Load; or fail at some call of the destination, or be killed before some statement."""
+    def load(self, fault: tuple[str, int] | None = None, look: bool = False) -> None:
+        """Load; or fail at some call of the destination, or be killed before some statement. ``look`` after every transaction."""
         destination = MemoryDestination(self.files)
         with open_target(str(self.folder / "t.duckdb"), "t", self.folder / "spool") as target:
             if fault and fault[0] == "get":
                 destination.fail("get", RetryableError("cut"), at=fault[1])
             elif fault:
                 killed_at(target, fault[1])
-            ingest("shop", "folders", "out", destination, target)
+            ingest("shop", "folders", "out", destination, target, progress=lambda _: self.look(target) if look else None)
+
+    def look(self, target: Any) -> None:
+        assert target.query(f"SELECT n FROM {target.table.sql} GROUP BY n HAVING count(*) > 1") == []
 
     def rows(self) -> dict[int, int]:
         with duckdb.connect(str(self.folder / "t.duckdb")) as connection:
@@ -147,10 +154,10 @@ def test_whenever_a_consumer_looks_it_has_every_row_that_counts_by_then_and_neve
         for arrived, files in enumerate(sent.arrivals):
             consumer.files.update(files)
             if fault := data.draw(FAULTS):
-                with_fault(consumer, fault)
+                with_fault(consumer, fault, look=True)
                 assert max(consumer.rows().values(), default=1) == 1
             elif data.draw(st.booleans()):
-                consumer.load()
+                consumer.load(look=True)
                 assert consumer.rows() == sent.expected(arrived)
 
 
@@ -164,13 +171,13 @@ def test_superseded_files_may_be_cleaned_up_before_they_were_loaded(data: st.Dat
         standing = sent.standing[-1]
         for path in [path for path in consumer.files if "/data/" in path and path not in standing]:
             del consumer.files[path]
-        consumer.load()
+        consumer.load(look=True)
         assert consumer.rows() == sent.expected(-1)
 
 
-def with_fault(consumer: Table, fault: tuple[str, int]) -> None:
+def with_fault(consumer: Table, fault: tuple[str, int], look: bool = False) -> None:
     with suppress(RetryableError, Killed):
-        consumer.load(fault)
+        consumer.load(fault, look)
 
 
 # -- kill -9 ------------------------------------------------------------------------------------------------------------------
