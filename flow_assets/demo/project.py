@@ -164,7 +164,9 @@ def _started(text: str, start: datetime) -> str:
     found = re.search(r"^start:[ \t]+['\"]?([^\s'\"#]+)", text, re.MULTILINE)
     with suppress(ValueError):  # the specs' own check says what is wrong with it
         if found and parse_time(found[1]) < start:
-            return with_value(text, "start", f"{start:%Y-%m-%dT%H:%M:%SZ}")
+            text = with_value(text, "start", f"{start:%Y-%m-%dT%H:%M:%SZ}")
+            if not re.search(r"^history_start:", text, re.MULTILINE):  # so that Dagster's bar shows the demo's days, not a month before
+                text = f"{text.rstrip()}\nhistory_start: {start - timedelta(days=1):%Y-%m-%d}\n"
     return text
 
 
