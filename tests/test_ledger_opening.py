@@ -234,7 +234,7 @@ def test_a_claim_whose_connection_was_cut_ends_quietly(postgres_url: str, postgr
 
 
 def test_a_statement_that_the_server_gave_up_may_be_tried_again(postgres_url: str) -> None:
-    with Ledger(f"{postgres_url}?options=-cstatement_timeout%3D50") as ledger:
+    with Ledger(f"{postgres_url}?options=-cstatement_timeout%3D2000") as ledger:
         with pytest.raises(RetryableError, match="statement timeout"), ledger._database.reading() as connection:
             connection.exec_driver_sql("SELECT pg_sleep(10)")
         assert ledger.failures() == []
