@@ -1,5 +1,6 @@
 """Event tables of every kind, to fill and to read: what the contract suite of sources runs on."""
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from deltalake.schema import Field, Schema
 from flow_assets.sources.contract import Source
 from flow_assets.sources.opening import open_source
 from flow_assets.spec.source import DeltaSource, DuckDBSource, ParquetSource
-from flow_assets.testing.source_contract import BEGIN
+from flow_assets.testing.event_table import BEGIN, events
 from tests.servers.s3 import S3Server
 
 COLUMNS = {"event_time": "happened"}
@@ -182,3 +183,34 @@ class DuckDBEventTable:
     def open(self, connect: Any = None, wait: timedelta = timedelta(seconds=60), **changes: Any) -> Source:
         values = {"name": "events", "type": "duckdb", "uri": str(self.file), "table": self.table, "columns": TIMED, "settle": "0s"}
         return open_source(DuckDBSource.model_validate({**values, **changes}), Path("/"), connect=connect, wait=wait)
+
+
+def stamped(numbers: Any, moments: Any, **columns: Any) -> pa.Table:
+    """Events, each with its own moment of insertion."""
+    return events(numbers, **columns).add_column(0, STAMP, pa.array(moments, STAMP.type))
+
+
+def as_text(rows: pa.Table, keep: set[str]) -> bytes:
+    """A Parquet file whose bytes are called text by its schema, though they are not UTF-8; the columns ``keep`` stay bytes."""
+
+    def text(kind: Any) -> Any:
+        if pa.types.is_binary(kind):
+            return pa.string()
+        if pa.types.is_dictionary(kind):
+            return pa.string()
+        if pa.types.is_map(kind):
+            return pa.map_(text(kind.key_type), text(kind.item_type))
+        if pa.types.is_list(kind):
+            return pa.list_(text(kind.value_type))
+        if pa.types.is_struct(kind):
+            return pa.struct([field.with_type(text(field.type)) for field in kind])
+        return kind
+
+    columns = []
+    for name in rows.column_names:
+        array = rows[name].combine_chunks()
+        array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        columns.append(array if name in keep else array.view(text(array.type)) if not pa.types.is_timestamp(array.type) else array)
+    sink = io.BytesIO()
+    pq.write_table(pa.table(dict(zip(rows.column_names, columns, strict=True))), sink)
+    return sink.getvalue()

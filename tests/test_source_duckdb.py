@@ -12,9 +12,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+from dagster_duckdb import DuckDBResource
 
 from flow_assets.errors import BusyError, PermanentError
-from flow_assets.testing.source_contract import BEGIN, MINUTE, SCHEMA, Make, SourceContract, between, events, locked, numbers_between, query
+from flow_assets.testing.event_table import BEGIN, MINUTE, SCHEMA, Make, between, events, locked, numbers_between, query
+from flow_assets.testing.source_contract import SourceContract
 from tests.event_tables import TIMED, DuckDBEventTable
 
 SHORTLY = timedelta(seconds=0.3)
@@ -59,8 +61,6 @@ class TestDuckDBFileThroughDagster(SourceContract):
 
     @pytest.fixture
     def make(self, tmp_path: Path) -> Make:
-        from dagster_duckdb import DuckDBResource
-
         class Shared(DuckDBEventTable):
             def open(self, **changes: Any) -> Any:
                 resource = DuckDBResource(database=str(self.file), connection_config={"access_mode": "READ_ONLY"})
@@ -125,6 +125,23 @@ def test_the_file_is_let_go_when_reading_fails(table: DuckDBEventTable, tmp_path
         scan.attach(engine, ["nonsense"])
     with held(table.file):
         pass
+
+
+def test_a_connection_that_dagster_gave_is_closed_when_reading_fails(table: DuckDBEventTable) -> None:
+    """Dagster itself closes it only when all goes well."""
+    resource = DuckDBResource(database=str(table.file), connection_config={"access_mode": "READ_ONLY"})
+    given: list[duckdb.DuckDBPyConnection] = []
+
+    @contextmanager
+    def remembered() -> Iterator[duckdb.DuckDBPyConnection]:
+        with resource.get_connection() as connection:
+            given.append(connection)
+            yield connection
+
+    with pytest.raises(ZeroDivisionError), between(table.open(connect=remembered), 0, 2):
+        1 / 0  # noqa: B018
+    with held(table.file), pytest.raises(duckdb.ConnectionException):
+        given[-1].execute("SELECT 1")
 
 
 def test_many_read_at_once(table: DuckDBEventTable, tmp_path: Path) -> None:

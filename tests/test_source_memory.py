@@ -5,8 +5,9 @@ from datetime import datetime
 import pyarrow as pa
 import pytest
 
+from flow_assets.testing.event_table import Make
 from flow_assets.testing.memory_source import MemorySource
-from flow_assets.testing.source_contract import Make, SourceContract
+from flow_assets.testing.source_contract import SourceContract
 
 
 class MemoryTable:

@@ -156,10 +156,13 @@ class DuckDBEvents:
                 yield connection
 
     def _entered(self, stack: ExitStack) -> duckdb.DuckDBPyConnection:
+        opened = self._connect()
         try:
-            return stack.enter_context(self._connect())
+            connection = opened.__enter__()
         except duckdb.Error as error:
             raise self._refusal(error) from error
+        stack.callback(opened.__exit__, None, None, None)  # whatever was raised: Dagster's resource closes only when nothing was
+        return connection
 
     def _refusal(self, error: duckdb.Error) -> FlowError:
         doing = f"source {self.name}: open {self._file}"

@@ -14,9 +14,10 @@ pytest.register_assert_rewrite("flow_assets.testing.source_contract")
 
 from flow_assets.testing.destination_contract import DestinationContract  # noqa: E402
 from flow_assets.testing.destination_faults import DeniesWriting, FillsUp, OverTheNetwork  # noqa: E402
+from flow_assets.testing.event_table import EventTable  # noqa: E402
 from flow_assets.testing.memory import MemoryDestination  # noqa: E402
 from flow_assets.testing.memory_source import MemorySource  # noqa: E402
-from flow_assets.testing.source_contract import EventTable, SourceContract  # noqa: E402
+from flow_assets.testing.source_contract import SourceContract  # noqa: E402
 
 __all__ = [
     "DeniesWriting",
