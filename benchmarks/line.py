@@ -28,8 +28,8 @@ def made_table(folder: Path, rows: int) -> Path:
     return table
 
 
-def measured(table: Path, format_: str) -> dict[str, object]:
-    """One delivery of everything in the table."""
+def write_specs(table: Path, format_: str) -> Path:
+    """The folder of specs with a flow ``feed`` that delivers everything in the table, in one interval."""
     project = table.parent.parent
     specs = project / "flow_specs"
     for name, text in {
@@ -47,6 +47,12 @@ def measured(table: Path, format_: str) -> dict[str, object]:
     }.items():
         (specs / name).parent.mkdir(parents=True, exist_ok=True)
         (specs / f"{name}.yaml").write_text(text)
+    return specs
+
+
+def measured(table: Path, format_: str) -> dict[str, object]:
+    """One delivery of everything in the table."""
+    specs = write_specs(table, format_)
     ran = subprocess.run([sys.executable, "-m", "benchmarks.line", str(specs)], check=True, capture_output=True, text=True)
     return {"format": format_, **json.loads(ran.stdout.splitlines()[-1])}
 
