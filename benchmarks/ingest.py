@@ -14,6 +14,8 @@ from pathlib import Path
 
 from benchmarks.line import DAY, FORMATS, START, made_table, write_specs
 
+ROW = "| {format} | {rows:,} | {parts} | {megabytes:,.0f} | {seconds:.1f} | {cpu:.1f} | {rate:,.0f} | {resident:,.0f} |"
+
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -23,18 +25,12 @@ def main() -> None:
     if chosen.specs:
         child(chosen.specs)
         return
-    print(
-        "| format | rows | parts | delivered MB | seconds | CPU seconds | rows a second | peak resident MiB |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| format | rows | parts | delivered MB | seconds | CPU seconds | rows a second | peak resident MiB |")
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         table = made_table(Path(folder), chosen.rows)
         for format_ in FORMATS:
-            row = measured(table, format_)
-            print(
-                "| {format} | {rows:,} | {parts} | {megabytes:,.0f} | {seconds:.1f} | {cpu:.1f} | {rate:,.0f} | {resident:,.0f} |".format(
-                    **row
-                )
-            )
+            print(ROW.format(**measured(table, format_)))
 
 
 def measured(table: Path, format_: str) -> dict[str, object]:
