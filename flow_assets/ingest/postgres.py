@@ -38,7 +38,7 @@ _TYPES = {
     "TIMESTAMP WITH TIME ZONE": "timestamp with time zone", "JSON": "jsonb",
 }  # fmt: skip
 _WIDER = {
-    "smallint": ("integer", "bigint", "numeric", "real", "double precision"),
+    "smallint": ("integer", "bigint", "numeric", "double precision"),
     "integer": ("bigint", "numeric", "double precision"),
     "bigint": ("numeric",),
     "real": ("double precision",),

@@ -34,7 +34,7 @@ def _wider() -> dict[str, frozenset[str]]:
     wider |= {name: {*_UNSIGNED[rank + 1 :], *_SIGNED[rank + 1 :]} for rank, name in enumerate(_UNSIGNED)}
     for names in (_SIGNED, _UNSIGNED):
         for name in names[:3]:
-            wider[name] |= {"DOUBLE"} if name in names[2:] else {"FLOAT", "DOUBLE"}
+            wider[name].add("DOUBLE")
     wider |= {"FLOAT": {"DOUBLE"}, "TIMESTAMP_S": {"TIMESTAMP_MS", "TIMESTAMP"}, "TIMESTAMP_MS": {"TIMESTAMP"}}
     return {name: frozenset(others) for name, others in wider.items()}
 
