@@ -72,7 +72,7 @@ def part_query(files: Sequence[Path], format_: Format, columns: Sequence[Column]
 
 
 def _files(files: Sequence[Path]) -> str:
-    return f"[{', '.join(literal(str(file)) for file in files)}], filename = '{FILE_COLUMN}'"
+    return f"[{', '.join(literal(str(file)) for file in files)}], filename = '{FILE_COLUMN}', hive_partitioning = false"
 
 
 def _typed_value(column: Column) -> str:
