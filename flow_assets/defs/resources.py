@@ -17,6 +17,7 @@ from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.opening import open_destination
 from flow_assets.line import Line
 from flow_assets.project import Project
+from flow_assets.sources.duckdb_file import MEMORY_LIMIT
 from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.source import DuckDBSource
 from flow_assets.spec.specs import Specs
@@ -67,7 +68,8 @@ def default_duckdb(spec: DuckDBSource, project: Path) -> Any:
     """The resource ``duckdb_<source>``: the file, opened for reading only."""
     from dagster_duckdb import DuckDBResource
 
-    return DuckDBResource(database=str(project / spec.uri), connection_config={"access_mode": "READ_ONLY"})
+    bounds = {"access_mode": "READ_ONLY", "memory_limit": MEMORY_LIMIT}
+    return DuckDBResource(database=str(project / spec.uri), connection_config=bounds)
 
 
 def project_resource(project: FlowProject) -> dg.ResourceDefinition:

@@ -25,6 +25,9 @@ from flow_assets.stages.values import identifier
 
 Connect = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 
+MEMORY_LIMIT = "256MB"
+"""Of the file's own engine, which works beside the one that its rows stream into."""
+
 _HELD = r"Could not set lock on file|different configuration than existing connections|Unique file handle conflict|already attached"
 _ABSENT = r"does not exist|not a valid DuckDB database|No such file"
 _CELLS_PER_BATCH = 500_000
@@ -180,4 +183,5 @@ class DuckDBEvents:
         with duckdb.connect(str(self._file), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET enable_progress_bar = false")
+            connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
             yield connection
