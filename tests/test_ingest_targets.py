@@ -228,6 +228,13 @@ def test_whatever_the_values_are_duckdb_holds_them_as_they_were(rows: pa.Table, 
     assert repr(found) == repr(expected)
 
 
+@pytest.mark.parametrize("kind", ["BIGINT", "TIMESTAMPTZ", "BLOB", "BOOLEAN[]"])
+def test_a_lone_null_is_null(table: Table, kind: str) -> None:
+    table.deliver(0, f"SELECT NULL::{kind} AS n FROM range(2)")
+    table.load()
+    assert table.rows() == [(None,), (None,)]
+
+
 @pytest.mark.parametrize("format_", [CSV, NDJSON, PARQUET], ids=lambda f: f["type"])
 def test_a_spool_below_folders_that_look_like_partitions_adds_nothing_to_the_rows(tmp_path: Path, format_: dict[str, Any]) -> None:
     table = Table(str(tmp_path / "events.duckdb"), tmp_path / "n=7" / "day=2026-01-01")

@@ -78,7 +78,7 @@ def part_query(files: Sequence[Path], format_: Format, columns: Sequence[Column]
         case NdjsonFormat():
             values, rows = (_json_value(column) for column in columns), _ndjson_rows(files, format_, columns)
         case _:
-            values, rows = (_typed_value(column) for column in columns), f"read_parquet({_files(files)}, hive_partitioning = false)"
+            values, rows = (_typed_value(column) for column in columns), f"read_parquet({_files(files)})"
     named = (f"{value} AS {identifier(column.name)}" for value, column in zip(values, columns, strict=True))
     return f"SELECT parse_filename({FILE_COLUMN})::BIGINT AS {FILE_COLUMN}, {', '.join(named)} FROM {rows}"
 
@@ -92,19 +92,18 @@ def _typed_value(column: Column) -> str:
 
 
 def _csv_rows(files: Sequence[Path], format_: CsvFormat, columns: Sequence[Column]) -> str:
-    names = ", ".join(f"{literal(column.name)}: '{_read_as(column)}'" for column in columns)
+    names = ", ".join(f"{literal(column.name)}: '{_read_as(column, len(columns) == 1)}'" for column in columns)
     return (
-        f"read_csv({_files(files)}, hive_partitioning = false, "
-        f"columns = {{{names}}}, auto_detect = false, header = true, delim = {literal(format_.delimiter)}, "
+        f"read_csv({_files(files)}, columns = {{{names}}}, auto_detect = false, header = true, delim = {literal(format_.delimiter)}, "
         "quote = '\"', escape = '\"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false, "
         f"compression = '{format_.compression}', max_line_size = {_LONGEST_LINE}, buffer_size = {2 * _LONGEST_LINE})"
     )
 
 
-def _read_as(column: Column) -> str:
+def _read_as(column: Column, alone: bool) -> str:
     """What the CSV reader makes of a field: the value itself where it reads our text as a cast does, which takes half the time."""
     kind = kind_of(column)
-    return stored(kind) if kind.id in _READ_AT_ONCE else "VARCHAR"
+    return stored(kind) if kind.id in _READ_AT_ONCE and not alone else "VARCHAR"
 
 
 def _csv_value(column: Column, alone: bool) -> str:
