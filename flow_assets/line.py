@@ -13,7 +13,7 @@ import duckdb
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import FlowError, PermanentError, SpecError
-from flow_assets.ledger.planned import manifest_of
+from flow_assets.ledger.planned import is_same
 from flow_assets.ledger.store import Ledger, Recorded
 from flow_assets.plan.columns import Column, selected_columns
 from flow_assets.plan.cursors import Cursor
@@ -189,7 +189,7 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
     """The plan of the first revision; of the recorded one again if nothing would differ; else of the next one, superseding it."""
     source, destination = line.specs.sources[line.flow.source], line.specs.destinations[line.flow.destination]
     columns = selected_columns(line.flow, reading.available, source.unavailable)
-    tally = reading.repaired(lambda: count(reading.engine, reading.attach, line.flow, source.columns, reading.available))
+    tally = reading.repaired(lambda: count(reading.engine, reading.attach, line.flow, source.columns, reading.available, interval.start))
     content = content_hash(line.specs, line.flow)
 
     def plan(revision: int, supersedes: Sequence[str] = ()) -> DeliveryPlan:
@@ -199,7 +199,7 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
         return plan(0)
     old = recorded.manifest
     same = plan(old.revision, old.supersedes)
-    if manifest_of(same, old.files) == old:
+    if is_same(same, old):
         return same
     revised = plan(old.revision + 1, [file.path for file in old.files])
     _check_not_regenerated(line, revised, {file.partition for file in old.files})

@@ -99,7 +99,7 @@ def _plan(line: Line, span: Interval, covers: Interval, reading: Reading) -> Del
     specs, flow = line.specs, line.flow
     source = specs.sources[flow.source]
     columns = selected_columns(flow, reading.available, source.unavailable)
-    tally = reading.repaired(lambda: count(reading.engine, reading.attach, flow, source.columns, reading.available))
+    tally = reading.repaired(lambda: count(reading.engine, reading.attach, flow, source.columns, reading.available, None))
     superseded = _superseded(line, span, covers)
     as_of, content, revision = reading.cursors[1], content_hash(specs, flow), _next_revision(line, covers)
     return plan_regeneration(flow, specs.destinations[flow.destination], span, covers, as_of, columns, tally, content, revision, superseded)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, Manifest, PartitionRows, Rows, SchemaColumn
+from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, LateRows, Manifest, PartitionRows, Rows, SchemaColumn
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
@@ -40,6 +40,7 @@ def manifest(number: int = 0, flow: str = "shop", **changes: Any) -> Manifest:
             PartitionRows(key="2025-12-31T23", rows=1, late_rows=1, max_lateness_seconds=60.5),
             PartitionRows(key="unknown", rows=1, late_rows=0, max_lateness_seconds=None),
         ),
+        "lateness": (LateRows(seconds=0, rows=1), LateRows(seconds=75, rows=1)),
         "files": tuple(
             File(path=f"out/{flow}/{number}/{key}_r{revision}.csv.gz", partition=key, rows=1, bytes=40, sha256="ab" * 32)
             for key in ("2025-12-31T23", "unknown")

@@ -34,7 +34,7 @@ def deliver_query(files: dict[str, bytes], number: int, sql: str, format_: Mappi
         available = tuple(Column(row[0], row[1]) for row in engine.execute("DESCRIBE rows").fetchall())
         lock(engine, [])
         span = Interval(interval(number).start, interval(number).end)
-        tally = count(engine, lambda _: "rows", made, COLUMNS, available)
+        tally = count(engine, lambda _: "rows", made, COLUMNS, available, span.start)
         there = LocalDestination(name="there", type="local", root="x")
         plan = plan_delivery(made, there, span, (0, 1), available[1:], tally, "hash")
         parts = list(encode(engine, lambda _: "rows", plan, COLUMNS, available, spool, lambda _: None))

@@ -49,7 +49,7 @@ def encoded(
         def attach(_: object) -> str:
             return "rows"
 
-        tally = count(engine, attach, made, COLUMNS, available)
+        tally = count(engine, attach, made, COLUMNS, available, INTERVAL.start)
         columns = [column for column in available if deliver is None or column.name in deliver]
         plan = plan_delivery(made, LocalDestination(name="there", type="local", root="x"), INTERVAL, (0, 1), columns, tally, "hash")
         parts = list(encode(engine, attach, plan, COLUMNS, available, folder, lambda _: None))

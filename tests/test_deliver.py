@@ -63,6 +63,7 @@ def test_parts_come_first_then_the_manifest_then_the_report_and_the_ledger_knows
         ("2026-01-01T1000", 1, 1, 720.0),
         ("2026-01-01T1015", 2, 0, None),
     ]
+    assert [(late.seconds, late.rows) for late in delivered.manifest.lateness or ()] == [(0, 2), (720, 1)]
 
 
 def test_every_row_is_delivered_once_in_whatever_order_intervals_are_made(feed: Line, destination: MemoryDestination) -> None:
@@ -163,6 +164,15 @@ def test_again_with_the_same_content_keeps_the_revision(feed: Line, destination:
     files = dict(destination.files)
     again = deliver(feed, quarter(0), now=NOW, again=True)
     assert (again.outcome, again.manifest.revision, destination.files) == ("repaired", 0, files)
+
+
+def test_what_was_delivered_when_lateness_was_not_told_keeps_its_revision(feed: Line, destination: MemoryDestination) -> None:
+    told = deliver(feed, quarter(1), now=NOW)
+    untold = told.manifest.model_copy(update={"lateness": None})
+    feed.ledger.record(untold, told.report_path, NOW, replace=True)
+    destination.remove(told.manifest.files[0].path)
+    repaired = deliver(feed, quarter(1), now=NOW)
+    assert (repaired.outcome, repaired.manifest) == ("repaired", told.manifest)
 
 
 def test_again_with_another_spec_is_a_new_revision_that_supersedes_the_old_one(

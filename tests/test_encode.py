@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flow_assets.plan.lateness import Late
 from tests.encoding import at, encoded, flow
 
 TEXTS = (
@@ -208,6 +209,27 @@ def test_rows_are_late_in_a_partition_that_had_ended_before_the_interval_began(t
         ("2026-01-01T0945", 2, 2, 900.0),
         ("2026-01-01T1000", 1, 0, None),
     ]
+
+
+def test_rows_are_counted_by_how_long_before_the_interval_they_happened(tmp_path: Path) -> None:
+    lates = [-899, 0, 0.000001, 15, 15.000001, 60, 61, 119, 120, 121, 150, 151, 240, 241, 3600, 3601, 86400 * 365]
+    times = [at(-late) for late in lates]
+    table = pa.table(
+        {"t": pa.array([*times, None, at(0), at(-3e9)], pa.timestamp("us", "UTC")), "consent": [*[True] * len(times), True, False, True]}
+    )
+    for level in ("none", "date", "quarter_hour"):
+        plan, _ = encoded(table, tmp_path / level, flow(partition_by=level, privacy_filter=True))
+        assert [(late.seconds, late.rows) for late in plan.tally.lateness or ()] == [
+            *((0, 2), (15, 2), (30, 1), (60, 1), (75, 1), (120, 2), (150, 2), (180, 1), (240, 1), (300, 1), (3840, 2), (39321600, 1)),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", ["TIMESTAMP", "VARCHAR", "DATE"])
+def test_event_times_of_any_type_are_late(tmp_path: Path, type_: str) -> None:
+    kind = {"TIMESTAMP": pa.timestamp("us"), "VARCHAR": pa.string(), "DATE": pa.date32()}[type_]
+    value = {"TIMESTAMP": datetime(2025, 12, 31), "VARCHAR": "2025-12-31T00:00:00Z", "DATE": date(2025, 12, 31)}[type_]
+    plan, _ = encoded(pa.table({"t": pa.array([value], kind)}), tmp_path, flow())
+    assert plan.tally.lateness == (Late(seconds=34 * 3600 + 480, rows=1),), "34 hours, in steps of a quarter of it at most"
 
 
 def test_privacy_sites_and_filter_drop_rows_and_each_is_counted_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow_assets.errors import PermanentError
-from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, Manifest, PartitionRows, Rows, SchemaColumn
+from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, LateRows, Manifest, PartitionRows, Rows, SchemaColumn
 from tests.deliveries import manifest
 
 counts = st.integers(0, 2**62)
@@ -33,6 +33,7 @@ manifests = st.builds(
     partitions=st.lists(st.builds(PartitionRows, key=text, rows=counts, late_rows=counts, max_lateness_seconds=lateness), max_size=3).map(
         tuple
     ),
+    lateness=st.none() | st.lists(st.builds(LateRows, seconds=counts, rows=counts), max_size=3).map(tuple),
     files=st.lists(st.builds(File, path=text, partition=text, rows=counts, bytes=counts, sha256=text), max_size=3).map(tuple),
     supersedes=st.lists(text, max_size=3).map(tuple),
     report=text,
@@ -49,7 +50,7 @@ def test_the_keys_are_those_of_the_contract() -> None:
     said = json.loads(manifest().to_json())
     assert list(said) == [
         *("version", "flow", "kind", "interval", "span", "revision", "source", "destination", "format", "partition_by", "cursor"),
-        *("spec_hash", "schema", "rows", "partitions", "files", "supersedes", "report"),
+        *("spec_hash", "schema", "rows", "partitions", "lateness", "files", "supersedes", "report"),
     ]
     assert said["version"] == 1
     assert said["interval"] == {"start": "2026-01-01T00:00:00.000000Z", "end": "2026-01-01T00:15:00.000000Z"}
@@ -57,6 +58,7 @@ def test_the_keys_are_those_of_the_contract() -> None:
     assert said["schema"][1] == {"name": "Größe", "type": "BIGINT"}
     assert said["rows"] == {"read": 3, "written": 2, "excluded_privacy": 1, "excluded_filter": 0, "duplicates": 0}
     assert said["partitions"][0] == {"key": "2025-12-31T23", "rows": 1, "late_rows": 1, "max_lateness_seconds": 60.5}
+    assert said["lateness"] == [{"seconds": 0, "rows": 1}, {"seconds": 75, "rows": 1}]
     assert list(said["files"][0]) == ["path", "partition", "rows", "bytes", "sha256"]
 
 

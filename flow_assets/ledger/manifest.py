@@ -100,6 +100,13 @@ class PartitionRows(_Entry):
     max_lateness_seconds: Annotated[float, Field(allow_inf_nan=False)] | None
 
 
+class LateRows(_Entry):
+    """``rows`` were at most ``seconds`` late, and more than the entry before says. Rows whose event time is unknown are in no entry."""
+
+    seconds: NonNegativeInt
+    rows: NonNegativeInt
+
+
 class File(_Entry):
     """A delivered part; ``path`` is below the destination's root, ``sha256`` hex of the bytes as delivered."""
 
@@ -113,7 +120,8 @@ class File(_Entry):
 class Manifest(_Entry):
     """One delivery, or one regeneration, of one flow. ``format`` is the flow's format as the spec gives it.
 
-    A regeneration has a ``span`` of event time; its ``interval`` is what was delivered without a gap by then.
+    A regeneration has a ``span`` of event time; its ``interval`` is what was delivered without a gap by then. Its ``lateness`` is None,
+    as is that of deliveries by versions that did not tell it.
     """
 
     version: Literal[1] = VERSION
@@ -131,6 +139,7 @@ class Manifest(_Entry):
     schema_: tuple[SchemaColumn, ...] = Field(alias="schema")
     rows: Rows
     partitions: tuple[PartitionRows, ...]
+    lateness: tuple[LateRows, ...] | None = None
     files: tuple[File, ...]
     supersedes: tuple[str, ...]
     report: str

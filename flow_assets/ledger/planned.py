@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 
-from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, Manifest, PartitionRows, Rows, SchemaColumn
+from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, LateRows, Manifest, PartitionRows, Rows, SchemaColumn
 from flow_assets.plan.delivery import DeliveryPlan
+
+
+def is_same(plan: DeliveryPlan, recorded: Manifest) -> bool:
+    """Whether carrying out a plan would deliver what is recorded. Earlier versions recorded no lateness, which makes no difference."""
+    made = manifest_of(plan, recorded.files)
+    return recorded == (made if recorded.lateness is not None else made.model_copy(update={"lateness": None}))
 
 
 def manifest_of(plan: DeliveryPlan, files: Sequence[File]) -> Manifest:
@@ -38,6 +44,7 @@ def manifest_of(plan: DeliveryPlan, files: Sequence[File]) -> Manifest:
             )
             for partition in plan.partitions
         ),
+        lateness=None if tally.lateness is None else tuple(LateRows(seconds=late.seconds, rows=late.rows) for late in tally.lateness),
         files=tuple(files),
         supersedes=plan.supersedes,
         report=plan.report_path,

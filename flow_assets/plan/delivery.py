@@ -1,12 +1,13 @@
 """What will a delivery send? All of it decided beforehand, as data: what ``flows plan`` prints is what ``flows deliver`` executes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor, cursor_to_json
 from flow_assets.plan.intervals import Interval
+from flow_assets.plan.lateness import Late
 from flow_assets.plan.names import Kind, Names, delivery_guid, extension, layout_of
 from flow_assets.plan.partitions import partition_bounds
 from flow_assets.plan.times import format_time
@@ -25,12 +26,16 @@ class Counted:
 
 @dataclass(frozen=True)
 class Tally:
-    """Every row of an interval, by what becomes of it. ``partitions`` holds those that are delivered, in order of key."""
+    """Every row of an interval, by what becomes of it. ``partitions`` holds those that are delivered, in order of key.
+
+    ``lateness`` counts them by how late they are, without those whose event time cannot be filed; None in regenerations.
+    """
 
     excluded_privacy: int
     excluded_filter: int
     partitions: tuple[Counted, ...]
     duplicates: int = 0
+    lateness: tuple[Late, ...] | None = None
 
     @property
     def written(self) -> int:
@@ -119,6 +124,7 @@ class DeliveryPlan:
                 }
                 for partition in self.partitions
             ],
+            "lateness": None if self.tally.lateness is None else [asdict(late) for late in self.tally.lateness],
             "manifest": self.manifest_path,
             "report": self.report_path,
             "supersedes": list(self.supersedes),

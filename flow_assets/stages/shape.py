@@ -4,10 +4,11 @@ Rows leave in this order of rules, and each is counted where it leaves: privacy 
 """
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 from flow_assets.plan.columns import Column
-from flow_assets.plan.intervals import Interval
+from flow_assets.plan.intervals import EPOCH, Interval
+from flow_assets.plan.lateness import STEP_SECONDS
 from flow_assets.plan.partitions import FILEABLE_FROM, FILEABLE_UNTIL, LENGTHS
 from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.source import SourceColumns
@@ -66,13 +67,28 @@ def columns_deciding(flow: Flow, source: SourceColumns, available: Sequence[Colu
     return tuple(column.name for column in available if column.name.lower() in wanted)
 
 
-def tally_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str) -> str:
-    """SQL that counts rows by fate (``privacy``, ``filter``, ``written``) and bucket, with the earliest event in µs since 1970."""
+def tally_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, begins: datetime | None) -> str:
+    """SQL that counts rows by fate (``privacy``, ``filter``, ``written``), bucket and lateness, with the earliest event in µs since 1970.
+
+    Lateness is that of written rows before ``begins``; null if nothing begins.
+    """
     privacy, kept = _privacy(flow, source), _filter(flow, source)
     fate = f"CASE WHEN ({privacy}) IS NOT TRUE THEN 'privacy' WHEN ({kept}) IS NOT TRUE THEN 'filter' ELSE 'written' END"
     bucket, moment = bucket_expression(flow.partition_by, event_time), f"epoch_us({event_moment(event_time)})"
     rows = f"SELECT {fate} AS fate, {bucket} AS {BUCKET}, {moment} AS moment FROM {relation}"
-    return f"SELECT fate, {BUCKET}, count(*), min(moment) FROM ({rows}) GROUP BY ALL ORDER BY ALL"
+    late = "NULL" if begins is None else f"CASE WHEN fate = 'written' THEN {lateness_expression('moment', begins)} END"
+    return f"SELECT fate, {BUCKET}, {late} AS late, count(*), min(moment) FROM ({rows}) GROUP BY ALL ORDER BY ALL"
+
+
+def lateness_expression(moment: str, begins: datetime) -> str:
+    """SQL of how many seconds before ``begins`` a moment (µs since 1970) was at most, in steps; null if it cannot be filed."""
+    start, until, step = (
+        (to - EPOCH) // timedelta(microseconds=1) for to in (begins, FILEABLE_UNTIL, EPOCH + timedelta(seconds=STEP_SECONDS))
+    )
+    steps = f"(({start} - {moment} + {step - 1}) // {step})"
+    longer = f"greatest(floor(log2(greatest({steps} - 1, 1)))::BIGINT - 2, 0)"
+    seconds = f"((({steps} + (1 << {longer}) - 1) >> {longer}) << {longer}) * {STEP_SECONDS}"
+    return f"CASE WHEN {moment} >= {start} AND {moment} < {until} THEN 0 WHEN {moment} >= 0 AND {moment} < {start} THEN {seconds} END"
 
 
 def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, expressions: Sequence[str], by_bucket: bool) -> str:
