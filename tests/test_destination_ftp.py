@@ -17,12 +17,12 @@ from flow_assets.destinations.ftp import _child
 from flow_assets.destinations.ftp_client import FtpClient
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
-from flow_assets.testing.destination_contract import MIB, LocalFiles, Make, RawNames, assert_there, paths, sample
+from flow_assets.testing.destination_contract import MIB, CutPut, LocalFiles, Make, RawNames, assert_there, paths, sample
 from flow_assets.testing.destination_faults import Cuttable
 from tests.servers.accounts import Account
 from tests.servers.cut import PROXY_HOST, SERVER_HOST, FtpCuttingProxy, FtpServer
 from tests.servers.ftp import ftp
-from tests.servers.process import files_below, free_port, small_disk
+from tests.servers.process import files_below, free_port, leave_half, small_disk
 from tests.servers.pyftpdlib_server import Faults, pyftpdlib
 
 
@@ -50,6 +50,10 @@ class OnAnFtpServer(DestinationContract, OverTheNetwork):
     @pytest.fixture
     def raw_names(self, folder: Path) -> RawNames:
         return lambda: files_below(folder)
+
+    @pytest.fixture
+    def cut_put(self, folder: Path) -> CutPut:
+        return lambda path: leave_half(folder, path)
 
     @pytest.fixture
     def cuttable(self, server: FtpServer, make: Make) -> Iterator[Cuttable]:

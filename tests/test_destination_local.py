@@ -15,8 +15,8 @@ from flow_assets.destinations.local import LocalFolder
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import LocalDestination
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp
-from flow_assets.testing.destination_contract import LocalFiles, Make, RawNames, paths
-from tests.servers.process import files_below, small_disk
+from flow_assets.testing.destination_contract import CutPut, LocalFiles, Make, RawNames, paths
+from tests.servers.process import files_below, leave_half, small_disk
 
 NOBODY = 65534
 
@@ -37,6 +37,10 @@ class TestLocalFolder(DestinationContract, FillsUp):
     @pytest.fixture
     def raw_names(self, root: Path) -> RawNames:
         return lambda: files_below(root)
+
+    @pytest.fixture
+    def cut_put(self, root: Path) -> CutPut:
+        return lambda path: leave_half(root, path)
 
     @pytest.fixture
     def full(self, tmp_path: Path) -> Iterator[Destination]:

@@ -1,12 +1,13 @@
 """Does the in-memory destination behave like a real one, and fail when told to?"""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from flow_assets.errors import RetryableError
 from flow_assets.testing import DestinationContract, MemoryDestination
-from flow_assets.testing.destination_contract import Make, RawNames
+from flow_assets.testing.destination_contract import CutPut, Make, RawNames
 
 
 class TestMemory(DestinationContract):
@@ -18,7 +19,12 @@ class TestMemory(DestinationContract):
 
     @pytest.fixture
     def make(self, files: dict[str, bytes]) -> Make:
-        return lambda: MemoryDestination(files)
+        times: dict[str, datetime] = {}
+        return lambda: MemoryDestination(files, times=times)
+
+    @pytest.fixture
+    def cut_put(self, destination: MemoryDestination) -> CutPut:
+        return destination.cut_off
 
     @pytest.fixture
     def raw_names(self, files: dict[str, bytes]) -> RawNames:

@@ -1,6 +1,7 @@
 """Does a bucket keep the contract, on two different stores, with their faults?"""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ from flow_assets.destinations.s3_client import s3_client
 from flow_assets.errors import PermanentError
 from flow_assets.spec.destination import S3Destination
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
-from flow_assets.testing.destination_contract import HalfPut, LocalFiles, Make, RawNames, assert_round_trip, assert_there, paths, sample
+from flow_assets.testing.destination_contract import (
+    CutPut,
+    HalfPut,
+    LocalFiles,
+    Make,
+    RawNames,
+    assert_round_trip,
+    assert_there,
+    paths,
+    sample,
+)
 from flow_assets.testing.destination_faults import Cuttable, assert_check_fails
 from flow_assets.testing.faults import CuttingProxy, half_sent
 from tests.servers.process import files_below, free_port, small_disk
@@ -71,6 +82,14 @@ class S3Contract(DestinationContract, OverTheNetwork):
     @pytest.fixture
     def half_put(self, proxy: CuttingProxy, local: LocalFiles) -> HalfPut:
         return lambda destination, path: half_sent(proxy, destination, local.file(sample(self.large)), path)
+
+    @pytest.fixture
+    def cut_put(self, server: S3Server, bucket: str) -> CutPut:
+        def leave(path: str) -> None:
+            upload = server.client().create_multipart_upload(Bucket=bucket, Key=path)["UploadId"]
+            server.client().upload_part(Bucket=bucket, Key=path, UploadId=upload, PartNumber=1, Body=sample(PART))
+
+        return leave
 
     @pytest.fixture
     def cuttable(self, make: Make, proxy: CuttingProxy) -> Cuttable:
@@ -156,6 +175,14 @@ class TestMoto(S3Contract, DeniesWriting):
     @pytest.fixture
     def raw_names(self, server: S3Server, bucket: str) -> RawNames:
         return lambda: objects(server, bucket) | uploads(server, bucket)
+
+    def test_what_a_killed_put_left_is_as_old_as_the_put(self, destination: Destination, cut_put: CutPut) -> None:
+        """moto says of every unfinished upload that it began in November 2010."""
+        cut_put("folder/file.csv")
+        [leftover] = destination.leftovers("")
+        assert leftover.name
+        assert leftover.modified is not None
+        assert leftover.modified.utcoffset() == timedelta(0)
 
     @pytest.fixture
     def denied(self, make: Make, server: S3Server) -> Destination:

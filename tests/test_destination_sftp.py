@@ -10,13 +10,13 @@ from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.sftp import SftpServer
 from flow_assets.errors import PermanentError
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
-from flow_assets.testing.destination_contract import MIB, LocalFiles, Make, RawNames, assert_there, paths
+from flow_assets.testing.destination_contract import MIB, CutPut, LocalFiles, Make, RawNames, assert_there, paths
 from flow_assets.testing.destination_faults import Cuttable
 from flow_assets.testing.faults import CuttingProxy
 from tests.servers.accounts import Account
 from tests.servers.asyncssh_server import AsyncsshServer, without
 from tests.servers.keys import ssh_key
-from tests.servers.process import files_below, free_port, small_disk
+from tests.servers.process import files_below, free_port, leave_half, small_disk
 from tests.servers.sftp import KEY, AnyServer, sftp
 from tests.servers.sshd import SshServer, as_current_user
 
@@ -46,6 +46,10 @@ class OnASftpServer(DestinationContract, OverTheNetwork):
     @pytest.fixture
     def raw_names(self, folder: Path) -> RawNames:
         return lambda: files_below(folder)
+
+    @pytest.fixture
+    def cut_put(self, folder: Path) -> CutPut:
+        return lambda path: leave_half(folder, path)
 
     @pytest.fixture
     def cuttable(self, server: AnyServer, make: Make) -> Iterator[Cuttable]:

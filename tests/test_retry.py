@@ -7,7 +7,7 @@ import pytest
 from flow_assets.destinations.retry import Retrying
 from flow_assets.errors import BusyError, PermanentError, RetryableError
 from flow_assets.testing import DestinationContract, MemoryDestination
-from flow_assets.testing.destination_contract import Make, RawNames
+from flow_assets.testing.destination_contract import CutPut, Make, RawNames
 
 
 class TestRetrying(DestinationContract):
@@ -16,16 +16,20 @@ class TestRetrying(DestinationContract):
     large = 1 << 20
 
     @pytest.fixture
-    def files(self) -> dict[str, bytes]:
-        return {}
+    def memory(self) -> MemoryDestination:
+        return MemoryDestination()
 
     @pytest.fixture
-    def make(self, files: dict[str, bytes]) -> Make:
-        return lambda: Retrying(MemoryDestination(files))
+    def make(self, memory: MemoryDestination) -> Make:
+        return lambda: Retrying(memory)
 
     @pytest.fixture
-    def raw_names(self, files: dict[str, bytes]) -> RawNames:
-        return lambda: set(files)
+    def cut_put(self, memory: MemoryDestination) -> CutPut:
+        return memory.cut_off
+
+    @pytest.fixture
+    def raw_names(self, memory: MemoryDestination) -> RawNames:
+        return lambda: set(memory.files)
 
 
 @pytest.fixture

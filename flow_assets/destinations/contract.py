@@ -5,17 +5,36 @@ Paths are relative to the destination's root, ``/``-separated, never beginning w
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file at the destination. ``sha256`` (hex) is None where the destination cannot tell it without sending the file back."""
+    """A file at the destination.
+
+    ``sha256`` (hex) is None where the destination cannot tell it without sending the file back; ``modified`` (aware UTC, by the
+    destination's clock) where it cannot tell it at all, and from ``put`` and ``list`` where that would take a question for each file.
+    """
 
     path: str
     bytes: int
     sha256: str | None = None
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What a put that was cut off left behind, or one that is under way: a temporary file, or an upload that was never completed.
+
+    ``path`` is what was to be put, ``name`` what the destination calls it meanwhile. ``modified`` (aware UTC) is when it was last written
+    or begun; None where the destination cannot tell.
+    """
+
+    path: str
+    name: str
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,12 @@ class Destination(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove; fine if nothing is there."""
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        """What cut-off puts left of files whose path begins with ``prefix``, in order of path. ``list`` and ``stat`` never show it."""
+
+    def discard(self, leftover: Leftover) -> None:
+        """Remove it; fine if it is not there any more. A file under its ``path`` stays."""
 
     def check(self, folder: str) -> Iterator[Step]:
         """Connect, write, read, rename, remove below ``folder``, step by step; steps after a failed one are skipped. Raises nothing."""

@@ -5,11 +5,13 @@ import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from flow_assets.destinations import ftp_client
 from flow_assets.destinations.ftp_client import FtpClient, answer_of, wire
+from flow_assets.destinations.paths import is_temporary
 from flow_assets.destinations.server import Child, Server, Target, folders_above
 from flow_assets.destinations.steps import Doing
 from flow_assets.errors import FlowError, PermanentError, RetryableError
@@ -54,12 +56,16 @@ class FtpSession:
                 raise
         return None
 
-    def children(self, folder: str, beginning: str) -> list[Child]:
+    def look(self, path: str) -> Child | None:
+        size = self.size(path)
+        return None if size is None else Child(path, size, self._modified(path))
+
+    def children(self, folder: str, beginnings: tuple[str, ...]) -> list[Child]:
         if not self._enter(folder):
             return []
         if self._client.features & {"MLST", "MLSD"}:
-            return [child for line in self._client.lines("MLSD") if (child := _child(line)) and child.name.startswith(beginning)]
-        names = [name for name in self._names() if name.startswith(beginning)]
+            return [child for line in self._client.lines("MLSD") if (child := _child(line)) and child.name.startswith(beginnings)]
+        names = [name for name in self._names() if name.startswith(beginnings)]
         return [child for name in names for child in self._looked_up(folder, name)]
 
     def _names(self) -> list[str]:
@@ -79,9 +85,17 @@ class FtpSession:
         return [name for name in names if name not in (None, "", ".", "..")]
 
     def _looked_up(self, folder: str, name: str) -> list[Child]:
+        """A question for each file, so its time is asked for only where it matters."""
         path = f"{folder}/{name}".lstrip("/")
         size = self.size(path)
-        return [Child(name, size)] if size is not None or self._enter(path) else []
+        modified = self._modified(path) if is_temporary(name) else None
+        return [Child(name, size, modified)] if size is not None or self._enter(path) else []
+
+    def _modified(self, path: str) -> datetime | None:
+        try:
+            return ftp_client.moment(self._client.sendcmd(f"MDTM {wire(self._at(path))}").partition(" ")[2])
+        except ftplib.error_perm:
+            return None
 
     def replace(self, temporary: str, path: str) -> str:
         old, new = wire(self._at(temporary)), wire(self._at(path))
@@ -140,7 +154,7 @@ def _child(line: bytes) -> Child | None:
     text, kind = ftp_client.decoded(name), facts.get("type")
     if text is None or kind not in ("file", "dir"):
         return None
-    return Child(text, int(facts.get("size", 0)) if kind == "file" else None)
+    return Child(text, int(facts.get("size", 0)) if kind == "file" else None, ftp_client.moment(facts.get("modify", "")))
 
 
 class FtpServer(Server):

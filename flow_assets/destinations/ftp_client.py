@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from flow_assets.destinations.server import Target
@@ -172,6 +173,14 @@ def decoded(name: bytes) -> str | None:
     try:
         return name.decode()
     except UnicodeDecodeError:
+        return None
+
+
+def moment(text: str) -> datetime | None:
+    """``20260131101500`` (UTC, perhaps with a fraction), as servers say when a file was modified; None if it is something else."""
+    try:
+        return datetime.strptime(text.strip()[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
         return None
 
 

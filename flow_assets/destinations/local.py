@@ -7,14 +7,15 @@ power cut a file is whole or absent, and a report is never there without its par
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from flow_assets.destinations.contract import Entry, Step
+from flow_assets.destinations.contract import Entry, Leftover, Step
 from flow_assets.destinations.copying import Content, copy, replacing
-from flow_assets.destinations.paths import checked_path, checked_prefix, is_temporary, temporary_name
+from flow_assets.destinations.paths import checked_path, checked_prefix, is_temporary, meant_path, temporary_name, temporary_path
 from flow_assets.destinations.steps import check_by_use
 from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.spec.destination import LocalDestination
@@ -51,14 +52,11 @@ class LocalFolder:
     def stat(self, path: str) -> Entry | None:
         with self._errors(f"look at {path}"), suppress(*_ABSENT):
             status = self._inside(checked_path(path)).lstat()
-            return Entry(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
+            return _entry(path, status) if stat.S_ISREG(status.st_mode) else None
         return None
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        with self._errors(f"list {prefix}*"):
-            folder = self._inside(f"{checked_prefix(prefix)}x").parent
-            found = sorted(self._below(folder, prefix), key=lambda entry: entry.path)
-        return iter(found)
+        return (_entry(path, status) for path, status in self._found(prefix) if not is_temporary(path.rpartition("/")[2]))
 
     def get(self, path: str, file: Path) -> None:
         if self.stat(path) is None:
@@ -69,6 +67,14 @@ class LocalFolder:
     def remove(self, path: str) -> None:
         with self._errors(f"remove {path}"), suppress(*_ABSENT):
             self._inside(checked_path(path)).unlink()
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        found = (_entry(path, status) for path, status in self._found(prefix) if is_temporary(path.rpartition("/")[2]))
+        return iter(sorted((Leftover(meant_path(entry.path), entry.path, entry.modified) for entry in found), key=lambda left: left.path))
+
+    def discard(self, leftover: Leftover) -> None:
+        with self._errors(f"remove {leftover.name}"), suppress(*_ABSENT):
+            self._inside(temporary_path(checked_path(leftover.path))).unlink()
 
     def check(self, folder: str) -> Iterator[Step]:
         return check_by_use(self, folder, self._connect)
@@ -94,17 +100,23 @@ class LocalFolder:
             raise PermanentError(f"{self._place} does not take {path}: a symbolic link is on the way — replace it by a real folder")
         return target
 
-    def _below(self, folder: Path, prefix: str) -> Iterator[Entry]:
-        """Every whole file under ``folder`` whose path begins with ``prefix``; folders that cannot hold one are not entered."""
+    def _found(self, prefix: str) -> Sequence[tuple[str, os.stat_result]]:
+        """Every file whose path, once it is whole, begins with ``prefix``."""
+        with self._errors(f"list {prefix}*"):
+            folder = self._inside(f"{checked_prefix(prefix)}x").parent
+            return sorted(self._below(folder, prefix), key=lambda found: found[0])
+
+    def _below(self, folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+        """The same of one folder and those below; folders that cannot hold one are not entered."""
         with suppress(*_ABSENT), os.scandir(folder) as children:
             for child in children:
                 path = Path(child.path).relative_to(self._root).as_posix()
                 if child.is_dir(follow_symlinks=False):
                     if f"{path}/".startswith(prefix) or prefix.startswith(f"{path}/"):
                         yield from self._below(Path(child.path), prefix)
-                elif path.startswith(prefix) and child.is_file(follow_symlinks=False) and not is_temporary(child.name):
+                elif _meant(path, child.name).startswith(prefix) and child.is_file(follow_symlinks=False):
                     with suppress(*_ABSENT):
-                        yield Entry(path, child.stat(follow_symlinks=False).st_size)
+                        yield path, child.stat(follow_symlinks=False)
 
     @property
     def _place(self) -> str:
@@ -123,6 +135,14 @@ class LocalFolder:
         if number in _PERMANENT:
             return PermanentError(f"{what} — {_PERMANENT[number]}")
         return RetryableError(f"{what} — {_PASSING.get(number, 'try again; if it stays, look at the disk')}")
+
+
+def _entry(path: str, status: os.stat_result) -> Entry:
+    return Entry(path, status.st_size, modified=datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _meant(path: str, name: str) -> str:
+    return meant_path(path) if is_temporary(name) else path
 
 
 def _write_durably(source: BinaryIO, target: Path) -> Content:

@@ -39,6 +39,18 @@ def temporary_name(name: str) -> str:
     return f".{name}.part"
 
 
+def temporary_path(path: str) -> str:
+    """The path of the file that is meant for ``path``, until it is whole."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{temporary_name(name)}"
+
+
+def meant_path(temporary: str) -> str:
+    """The inverse of :func:`temporary_path`."""
+    folder, slash, name = temporary.rpartition("/")
+    return f"{folder}{slash}{name.removeprefix('.').removesuffix('.part')}"
+
+
 def is_temporary(name: str) -> bool:
     """Whether a file name (without folder) is one of those."""
     return _TEMPORARY.fullmatch(name) is not None

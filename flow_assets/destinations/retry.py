@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 import tenacity
 
-from flow_assets.destinations.contract import Destination, Entry, Step
+from flow_assets.destinations.contract import Destination, Entry, Leftover, Step
 from flow_assets.errors import RetryableError
 
 T = TypeVar("T")
@@ -43,6 +43,12 @@ class Retrying:
 
     def remove(self, path: str) -> None:
         self._try(lambda: self._destination.remove(path))
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        return iter(self._try(lambda: tuple(self._destination.leftovers(prefix))))
+
+    def discard(self, leftover: Leftover) -> None:
+        self._try(lambda: self._destination.discard(leftover))
 
     def check(self, folder: str) -> Iterator[Step]:
         return self._destination.check(folder)

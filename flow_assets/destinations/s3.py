@@ -8,13 +8,14 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.manager import TransferConfig, TransferManager
 
-from flow_assets.destinations.contract import Entry, Step
+from flow_assets.destinations.contract import Entry, Leftover, Step
 from flow_assets.destinations.copying import Content, copy, replacing
 from flow_assets.destinations.paths import checked_path, checked_prefix
 from flow_assets.destinations.s3_errors import explained, status_of
@@ -50,7 +51,7 @@ class S3Bucket:
             content = copy(source)
         with self._errors(f"write {path}"):
             if content.bytes >= self._transfer.multipart_threshold:
-                self._abort_leftovers(key)
+                self._abort_leftovers(path)
             self._upload(file, key, content)
             return self._verified(path, content)
 
@@ -64,7 +65,7 @@ class S3Bucket:
                 if status_of(error) == 404:
                     return None
                 raise
-            return Entry(path, head["ContentLength"], _hash_in(head["Metadata"]))
+            return Entry(path, head["ContentLength"], _hash_in(head["Metadata"]), head["LastModified"].astimezone(UTC))
 
     def list(self, prefix: str) -> Iterator[Entry]:
         return self._pages(checked_prefix(prefix))
@@ -84,6 +85,14 @@ class S3Bucket:
         key = self._key(path)
         with self._errors(f"remove {path}"), suppress(self._s3.exceptions.NoSuchKey):
             self._s3.delete_object(Bucket=self._spec.bucket, Key=key)
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        with self._errors(f"list unfinished uploads of {prefix}*"):
+            return iter(sorted(self._unfinished(self._prefix + checked_prefix(prefix)), key=lambda leftover: leftover.path))
+
+    def discard(self, leftover: Leftover) -> None:
+        with self._errors(f"discard an unfinished upload of {leftover.path}"), suppress(self._s3.exceptions.NoSuchUpload):
+            self._abort(leftover)
 
     def check(self, folder: str) -> Iterator[Step]:
         return check_by_use(self, folder, self._find_bucket)
@@ -130,13 +139,23 @@ class S3Bucket:
         with TransferManager(self._s3, self._transfer) as manager:
             manager.upload(str(file), self._spec.bucket, key, extra_args=arguments).result()
 
-    def _abort_leftovers(self, key: str) -> None:
+    def _abort_leftovers(self, path: str) -> None:
         """Discard the parts that killed attempts at this very object left behind: they are invisible, and paid for."""
         with suppress(ClientError):
-            for page in self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._spec.bucket, Prefix=key):
-                for upload in page.get("Uploads", []):
-                    if upload["Key"] == key:
-                        self._s3.abort_multipart_upload(Bucket=self._spec.bucket, Key=key, UploadId=upload["UploadId"])
+            for leftover in self._unfinished(self._key(path)):
+                if leftover.path == path:
+                    self._abort(leftover)
+
+    def _unfinished(self, key: str) -> Iterator[Leftover]:
+        """Uploads that were begun and neither completed nor aborted, of objects whose key begins so."""
+        for page in self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._spec.bucket, Prefix=key):
+            for upload in page.get("Uploads", []):
+                if upload["Key"].startswith(key):
+                    began = upload["Initiated"].astimezone(UTC)
+                    yield Leftover(upload["Key"].removeprefix(self._prefix), upload["UploadId"], began)
+
+    def _abort(self, leftover: Leftover) -> None:
+        self._s3.abort_multipart_upload(Bucket=self._spec.bucket, Key=self._key(leftover.path), UploadId=leftover.name)
 
     def _verified(self, path: str, content: Content) -> Entry:
         entry = self.stat(path)
@@ -160,7 +179,8 @@ class S3Bucket:
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._spec.bucket, Prefix=self._prefix + prefix):
                 for found in page.get("Contents", []):
                     if not found["Key"].endswith("/"):
-                        yield Entry(found["Key"].removeprefix(self._prefix), found["Size"])
+                        path, modified = found["Key"].removeprefix(self._prefix), found["LastModified"].astimezone(UTC)
+                        yield Entry(path, found["Size"], modified=modified)
 
     def _find_bucket(self) -> str:
         with self._errors("list the bucket"):

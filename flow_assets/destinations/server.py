@@ -9,13 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
-from flow_assets.destinations.contract import Entry, Step
+from flow_assets.destinations.contract import Entry, Leftover, Step
 from flow_assets.destinations.copying import replacing
-from flow_assets.destinations.paths import checked_path, checked_prefix, is_temporary, temporary_name
+from flow_assets.destinations.paths import checked_path, checked_prefix, is_temporary, meant_path, temporary_path
 from flow_assets.destinations.steps import Doing, run_steps
 from flow_assets.errors import FlowError, PermanentError, RetryableError
 
@@ -25,10 +26,11 @@ _PROBE_CONTENT = b"Written by 'flows probe'. It may be removed.\n"
 
 @dataclass(frozen=True)
 class Child:
-    """What is in a folder: a file of so many bytes, or a folder (None)."""
+    """What is in a folder: a file of so many bytes, or a folder (None). ``modified`` (aware UTC) is None where the server did not say."""
 
     name: str
     bytes: int | None
+    modified: datetime | None = None
 
 
 class Target(Protocol):
@@ -51,8 +53,11 @@ class Session(Protocol):
     def size(self, path: str) -> int | None:
         """Of a file, in bytes; None if there is none."""
 
-    def children(self, folder: str, beginning: str) -> list[Child]:
-        """What is in a folder and has a name with this beginning; nothing if there is no such folder."""
+    def look(self, path: str) -> Child | None:
+        """At a file: its size and when it was modified; None if there is none."""
+
+    def children(self, folder: str, beginnings: tuple[str, ...]) -> list[Child]:
+        """What is in a folder and has a name with one of these beginnings; nothing if there is no such folder."""
 
     def replace(self, temporary: str, path: str) -> str:
         """Rename onto ``path``, whatever is there; a sentence about how that was done."""
@@ -91,7 +96,7 @@ class Server(ABC):
         """The same as one of ours: what was being done, what went wrong, what to do."""
 
     def put(self, file: Path, path: str) -> Entry:
-        temporary = _temporary(checked_path(path))
+        temporary = temporary_path(checked_path(path))
         with file.open("rb") as source, self._session(f"put {path}") as session:
             try:
                 size = session.upload(source, temporary)
@@ -105,28 +110,41 @@ class Server(ABC):
 
     def stat(self, path: str) -> Entry | None:
         with self._session(f"look at {checked_path(path)}") as session:
-            size = session.size(path)
-        return None if size is None else Entry(path, size)
+            found = session.look(path)
+        return None if found is None else _entry(path, found)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         folder, _, beginning = checked_prefix(prefix).rpartition("/")
         with self._session(f"list {prefix}*") as session:
-            found = sorted(_files(session, folder, beginning), key=lambda entry: entry.path)
-        return iter(found)
+            found = [_entry(path, child) for path, child in _files(session, folder, (beginning,)) if not is_temporary(child.name)]
+        return iter(sorted(found, key=lambda entry: entry.path))
 
     def get(self, path: str, file: Path) -> None:
-        entry = self.stat(path)
-        if entry is None:
+        with self._session(f"look at {checked_path(path)}") as session:
+            size = session.size(path)
+        if size is None:
             raise FileNotFoundError(f"{self.place}: nothing is under {path}")
         with replacing(file) as target:
             with self._session(f"get {path}") as session:
                 received = session.download(path, _Local(target, file))
-            if received != entry.bytes:
-                raise RetryableError(f"{self.place}: of {path} came {received} bytes instead of {entry.bytes} — it is fetched again")
+            if received != size:
+                raise RetryableError(f"{self.place}: of {path} came {received} bytes instead of {size} — it is fetched again")
 
     def remove(self, path: str) -> None:
         with self._session(f"remove {checked_path(path)}") as session:
             session.delete(path)
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        folder, _, beginning = checked_prefix(prefix).rpartition("/")
+        with self._session(f"list leftovers of {prefix}*") as session:
+            files = _files(session, folder, (beginning, f".{beginning}"))
+            found = [Leftover(meant_path(path), path, child.modified) for path, child in files if is_temporary(child.name)]
+        return iter(sorted((left for left in found if left.path.startswith(prefix)), key=lambda left: left.path))
+
+    def discard(self, leftover: Leftover) -> None:
+        temporary = temporary_path(checked_path(leftover.path))
+        with self._session(f"remove {temporary}") as session:
+            session.delete(temporary)
 
     def check(self, folder: str) -> Iterator[Step]:
         self.close()
@@ -194,24 +212,24 @@ class Server(ABC):
         ]
 
     def _try_write(self, path: str) -> str:
-        temporary = _temporary(checked_path(path))
+        temporary = temporary_path(checked_path(path))
         with self._session(f"write {temporary}") as session:
             self._verify(session, temporary, session.upload(BytesIO(_PROBE_CONTENT), temporary))
         return f"wrote {temporary}, {len(_PROBE_CONTENT)} bytes"
 
     def _try_read(self, path: str) -> str:
         target = BytesIO()
-        with self._session(f"read {_temporary(path)}") as session:
-            session.download(_temporary(path), target)
+        with self._session(f"read {temporary_path(path)}") as session:
+            session.download(temporary_path(path), target)
         if target.getvalue() != _PROBE_CONTENT:
-            raise PermanentError(f"{self.place}: {_temporary(path)} was read back with another content — ask what changes files there")
+            raise PermanentError(f"{self.place}: {temporary_path(path)} was read back with another content — ask what changes files there")
         return "read it back as it was written"
 
     def _try_rename(self, path: str) -> str:
         with self._session(f"rename onto {path}") as session:
-            session.replace(_temporary(path), path)
-            session.upload(BytesIO(_PROBE_CONTENT), _temporary(path))
-            return session.replace(_temporary(path), path)
+            session.replace(temporary_path(path), path)
+            session.upload(BytesIO(_PROBE_CONTENT), temporary_path(path))
+            return session.replace(temporary_path(path), path)
 
     def _try_list(self, path: str) -> str:
         if path not in [entry.path for entry in self.list(path)]:
@@ -227,7 +245,7 @@ class Server(ABC):
     def _clear(self, path: str) -> None:
         """Leave nothing of a check that failed on its way."""
         with suppress(PermanentError):
-            for left in (_temporary(checked_path(path)), path):
+            for left in (temporary_path(checked_path(path)), path):
                 if self._open:
                     _discard(self._open, left)
 
@@ -253,18 +271,17 @@ def folders_above(path: str) -> list[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-def _temporary(path: str) -> str:
-    folder, slash, name = path.rpartition("/")
-    return f"{folder}{slash}{temporary_name(name)}"
+def _entry(path: str, child: Child) -> Entry:
+    return Entry(path, child.bytes or 0, modified=child.modified)
 
 
-def _files(session: Session, folder: str, beginning: str) -> Iterator[Entry]:
-    for child in session.children(folder, beginning):
+def _files(session: Session, folder: str, beginnings: tuple[str, ...]) -> Iterator[tuple[str, Child]]:
+    for child in session.children(folder, beginnings):
         path = f"{folder}/{child.name}".lstrip("/")
         if child.bytes is None:
-            yield from _files(session, path, "")
-        elif not is_temporary(child.name):
-            yield Entry(path, child.bytes)
+            yield from _files(session, path, ("",))
+        else:
+            yield path, child
 
 
 def _discard(session: Session, path: str) -> None:

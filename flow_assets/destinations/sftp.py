@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK
 from typing import BinaryIO
@@ -48,18 +49,20 @@ class SftpSession:
             return None if S_ISDIR(found.st_mode or 0) else found.st_size
         return None
 
-    def children(self, folder: str, beginning: str) -> list[Child]:
+    def look(self, path: str) -> Child | None:
+        with suppress(FileNotFoundError):
+            found = self._client.stat(self._at(path))
+            return None if S_ISDIR(found.st_mode or 0) else _child(path, found)
+        return None
+
+    def children(self, folder: str, beginnings: tuple[str, ...]) -> list[Child]:
         try:
             found = self._client.entries(self._at(folder))
         except OSError:
             if self.is_folder(folder):
                 raise
             return []
-        return [
-            Child(name, None if S_ISDIR(status.st_mode or 0) else status.st_size or 0)
-            for name, status in found
-            if name.startswith(beginning) and not S_ISLNK(status.st_mode or 0)
-        ]
+        return [_child(name, status) for name, status in found if name.startswith(beginnings) and not S_ISLNK(status.st_mode or 0)]
 
     def replace(self, temporary: str, path: str) -> str:
         old, new = self._at(temporary), self._at(path)
@@ -106,6 +109,11 @@ class SftpSession:
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root or "/"
+
+
+def _child(name: str, status: paramiko.SFTPAttributes) -> Child:
+    modified = None if status.st_mtime is None else datetime.fromtimestamp(status.st_mtime, UTC)
+    return Child(name, None if S_ISDIR(status.st_mode or 0) else status.st_size or 0, modified)
 
 
 class SftpServer(Server):

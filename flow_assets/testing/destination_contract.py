@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ MIB = 1024 * KIB
 Make = Callable[..., Destination]
 RawNames = Callable[[], Collection[str]]
 HalfPut = Callable[[Destination, str], AbstractContextManager[bytes]]
+CutPut = Callable[[str], None]
+
+NEAR = timedelta(minutes=1)
+"""How far two clocks may differ. A wrong time zone shows: zones are a quarter of an hour apart."""
 
 NAMES = (
     "plain.csv.gz",
@@ -46,9 +51,12 @@ class DestinationContract:
     """What every destination can do, whatever it is.
 
     A subclass gives the fixture ``make``: ``make(**changes)`` returns a new, unconnected object for the same, at first empty, place;
-    ``changes`` replace keys of its spec. It may replace ``raw_names``, which tells the paths that are physically there (temporary ones
-    included) as an independent reader sees them, and ``half_put``, which stops a put half-way: as it stands, by a local file whose
-    reading stops, so ``put`` must read it by ``file.open("rb")``. ``large`` is the size of a file that is sent in several pieces.
+    ``changes`` replace keys of its spec. And the fixture ``cut_put``: a function that leaves at this place what a put to a path leaves
+    whose process is killed half-way (a temporary file, an unfinished upload).
+
+    It may replace ``raw_names``, which tells the paths that are physically there (temporary ones included) as an independent reader sees
+    them, and ``half_put``, which stops a put half-way: as it stands, by a local file whose reading stops, so ``put`` must read it by
+    ``file.open("rb")``. ``large`` is the size of a file that is sent in several pieces.
     """
 
     large: int = 9 * MIB
@@ -65,6 +73,10 @@ class DestinationContract:
     @pytest.fixture
     def raw_names(self, make: Make) -> RawNames:
         return lambda: paths(make())
+
+    @pytest.fixture
+    def cut_put(self) -> CutPut:
+        raise NotImplementedError("give the suite a fixture 'cut_put'")
 
     @pytest.fixture
     def local(self, tmp_path: Path) -> "LocalFiles":
@@ -147,6 +159,14 @@ class DestinationContract:
         assert paths(destination) == ["folder/two.csv"]
         assert set(raw_names()) == {"folder/two.csv"}
 
+    def test_a_file_is_as_old_as_its_put(self, destination: Destination, local: "LocalFiles") -> None:
+        destination.put(local.file(b"x"), "folder/file.csv")
+        found = destination.stat("folder/file.csv")
+        assert found is not None
+        assert_just_now(found.modified)
+        for entry in destination.list("folder/"):
+            assert entry.modified is None or abs(entry.modified - found.modified) < NEAR  # type: ignore[operator]
+
     def test_a_fetch_replaces_the_local_file(self, destination: Destination, local: "LocalFiles", tmp_path: Path) -> None:
         destination.put(local.file(b"new"), "file.csv")
         (tmp_path / "fetched").write_bytes(b"old and longer")
@@ -207,6 +227,45 @@ class DestinationContract:
             for path, data in content.items():
                 assert_there(destination, local, path, data)
 
+    # -- what a cut-off put leaves -----------------------------------------------------------------------------------------------
+
+    def test_a_put_that_is_under_way_is_a_leftover_until_it_is_done(self, make: Make, destination: Destination, half_put: HalfPut) -> None:
+        with half_put(destination, "folder/file.csv"), make() as reader:
+            assert leftover_paths(reader) == ["folder/file.csv"]
+        assert leftover_paths(destination) == []
+
+    def test_what_a_killed_put_left_is_listed_apart(
+        self, destination: Destination, raw_names: RawNames, cut_put: CutPut, local: "LocalFiles"
+    ) -> None:
+        destination.put(local.file(b"whole"), "folder/file.csv")
+        for path in ("folder/file.csv", "folder/data/other file.csv", "folder_2/file.csv"):
+            cut_put(path)
+        assert paths(destination) == ["folder/file.csv"]
+        assert destination.stat("folder/data/other file.csv") is None
+        assert leftover_paths(destination, "folder/") == ["folder/data/other file.csv", "folder/file.csv"]
+        assert leftover_paths(destination, "folder/f") == ["folder/file.csv"]
+        assert leftover_paths(destination, "folder") == ["folder/data/other file.csv", "folder/file.csv", "folder_2/file.csv"]
+        assert leftover_paths(destination, "folder/x") == leftover_paths(destination, "nowhere/") == []
+        assert len(set(raw_names())) == 4
+
+    def test_what_a_killed_put_left_is_as_old_as_the_put(self, destination: Destination, cut_put: CutPut) -> None:
+        cut_put("folder/file.csv")
+        [leftover] = destination.leftovers("")
+        assert leftover.name
+        assert_just_now(leftover.modified)
+
+    def test_what_a_killed_put_left_is_removed_and_the_whole_file_stays(
+        self, destination: Destination, raw_names: RawNames, cut_put: CutPut, local: "LocalFiles"
+    ) -> None:
+        destination.put(local.file(b"whole"), "folder/file.csv")
+        cut_put("folder/file.csv")
+        [leftover] = destination.leftovers("folder/")
+        destination.discard(leftover)
+        destination.discard(leftover)
+        assert leftover_paths(destination) == []
+        assert set(raw_names()) == {"folder/file.csv"}
+        assert_there(destination, local, "folder/file.csv", b"whole")
+
     # -- connecting and checking ----------------------------------------------------------------------------------------------
 
     def test_a_closed_destination_connects_again(self, make: Make, local: "LocalFiles") -> None:
@@ -260,6 +319,18 @@ class LocalFiles:
 def paths(destination: Destination, prefix: str = "") -> list[str]:
     """The paths that a destination lists."""
     return [entry.path for entry in destination.list(prefix)]
+
+
+def leftover_paths(destination: Destination, prefix: str = "") -> list[str]:
+    """What the leftovers of a destination were to be."""
+    return [leftover.path for leftover in destination.leftovers(prefix)]
+
+
+def assert_just_now(moment: datetime | None) -> None:
+    """An aware time in UTC, about now."""
+    assert moment is not None
+    assert moment.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - moment) < NEAR
 
 
 def assert_round_trip(destination: Destination, local: LocalFiles, path: str, content: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from flow_assets.destinations.contract import Destination, Step
+from flow_assets.destinations.contract import Destination, Leftover, Step
 from flow_assets.destinations.retry import Retrying
 from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.testing.destination_contract import MIB, LocalFiles, RawNames, assert_there, paths, sample
@@ -130,6 +130,8 @@ def calls(destination: Destination, local: LocalFiles) -> list[Callable[[], obje
         lambda: list(destination.list("folder/")),
         lambda: destination.get("folder/file.csv", local.path()),
         lambda: destination.remove("folder/file.csv"),
+        lambda: list(destination.leftovers("folder/")),
+        lambda: destination.discard(Leftover("folder/file.csv", "the name of an upload")),
     ]
 
 

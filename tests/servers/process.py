@@ -45,6 +45,17 @@ def running(command: Callable[[int], Sequence[str]], log: Path, cwd: Path | None
             _stop(process)
 
 
+def leave_half(root: Path, path: str) -> None:
+    """Leave below ``root`` what a killed put to ``path`` leaves: a temporary file, which whoever serves the folder may remove."""
+    folder = root
+    for name in path.split("/")[:-1]:
+        folder /= name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o777)
+    (folder / f".{path.rpartition('/')[2]}.part").write_bytes(b"half")
+
+
 def _started(process: "subprocess.Popen[bytes]", port: int, host: str) -> bool:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
