@@ -13,6 +13,7 @@ import duckdb
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import FlowError, PermanentError, SpecError
+from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.planned import is_same
 from flow_assets.ledger.store import Ledger, Recorded
 from flow_assets.plan.columns import Column, selected_columns
@@ -202,19 +203,20 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
     if is_same(same, old):
         return same
     revised = plan(old.revision + 1, [file.path for file in old.files])
-    _check_not_regenerated(line, revised, {file.partition for file in old.files})
+    _check_not_regenerated(line, revised, old)
     return revised
 
 
-def _check_not_regenerated(line: Line, revised: DeliveryPlan, old_keys: set[str]) -> None:
+def _check_not_regenerated(line: Line, revised: DeliveryPlan, old: Manifest) -> None:
     """A revision must not bring rows that a regeneration holds already."""
-    keys = old_keys | {partition.key for partition in revised.partitions}
+    keys = {(old.partition_by, file.partition) for file in old.files}
+    keys |= {(line.flow.partition_by, partition.key) for partition in revised.partitions}
     for regeneration in line.ledger.regenerations(line.flow.name):
         span = regeneration.manifest.span
         covered = span is not None and regeneration.manifest.cursor.to >= revised.cursor_to  # type: ignore[operator]  # of one kind
         if span is None or not covered:
             continue
-        shared = [key for key in keys if overlaps(line.flow.partition_by, key, Interval(span.start, span.end))]
+        shared = [key for level, key in keys if overlaps(level, key, Interval(span.start, span.end))]
         if shared:
             raise PermanentError(
                 f"flow {line.flow.name}: {', '.join(sorted(shared)[:3])} of interval {revised.interval.key} was regenerated since, by "

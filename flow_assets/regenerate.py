@@ -20,7 +20,7 @@ from flow_assets.plan.columns import selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import DeliveryPlan
 from flow_assets.plan.intervals import Interval, ceiling
-from flow_assets.plan.partitions import partition_key
+from flow_assets.plan.partitions import ALL, partition_key
 from flow_assets.plan.regeneration import overlaps, plan_regeneration, within
 from flow_assets.stages.count import count
 
@@ -107,6 +107,11 @@ def _plan(line: Line, span: Interval, covers: Interval, reading: Reading) -> Del
 
 def _superseded(line: Line, span: Interval, covers: Interval) -> list[str]:
     """Exactly the files that hold rows of the span and count by now."""
+    if unfiled := line.ledger.standing_files(line.flow.name, covers.end, ALL, ALL):
+        raise PermanentError(
+            f"flow {line.flow.name}: {unfiled[0].path} holds rows of any event time, as the flow was not filed by event time — "
+            f"first deliver the intervals of such files again ({len(unfiled)}: flows deliver {line.flow.name} --at … --again)"
+        )
     first, last = partition_key("date", span.start), partition_key("quarter_hour", span.end)
     found = []
     for file in line.ledger.standing_files(line.flow.name, covers.end, first, last):

@@ -169,6 +169,33 @@ def test_a_file_that_holds_more_than_the_span_is_not_superseded_by_halves(
     assert counted(destination.files) == once(1, 2, 3, 100, 101)
 
 
+def test_a_file_that_holds_rows_of_any_event_time_is_not_forgotten(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    unfiled = line(tmp_path, source, destination, feed.ledger, FLOW.replace("quarter_hour", "none"))
+    deliver(unfiled, quarter(0), now=NOW)
+    quarters = line(tmp_path, source, destination, feed.ledger, FLOW)
+    with pytest.raises(PermanentError, match="not filed by event time — first deliver the intervals of such files again"):
+        regenerate(quarters, HOUR, now=NOW)
+    deliver(quarters, quarter(0), now=NOW, again=True)
+    regenerate(quarters, HOUR, now=NOW)
+    assert counted(destination.files) == once(1, 2, 3)
+
+
+@pytest.mark.parametrize("before", ["hour", "half_hour", "date"])
+def test_a_revision_of_what_was_regenerated_is_refused_also_if_it_was_filed_otherwise_before(
+    feed: Line, source: MemorySource, destination: MemoryDestination, tmp_path: Path, before: str
+) -> None:
+    other = line(tmp_path, source, destination, feed.ledger, FLOW.replace("quarter_hour", before))
+    deliver(other, quarter(0), now=NOW)
+    day = Interval(START.replace(hour=0), START.replace(hour=0) + timedelta(days=1))
+    regenerate(other, day, now=NOW)
+    quarters = line(tmp_path, source, destination, feed.ledger, FLOW + "    where: n > 7\n")
+    with pytest.raises(PermanentError, match="was regenerated since"):
+        deliver(quarters, quarter(0), now=NOW, again=True)
+    assert counted(destination.files) == once(1, 2, 3, 100, 101)
+
+
 def test_only_whole_partitions_are_regenerated() -> None:
     assert span_of("hour", START, START + timedelta(hours=2)) == Interval(START, START + timedelta(hours=2))
     with pytest.raises(ValueError, match=r"10:00:00\.000000Z to 2026-01-01T11"):
