@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flow_assets.plan.lateness import Late
+from flow_assets.plan.lateness import Late, percentile
 from tests.encoding import at, encoded, flow
 
 TEXTS = (
@@ -222,6 +223,15 @@ def test_rows_are_counted_by_how_long_before_the_interval_they_happened(tmp_path
         assert [(late.seconds, late.rows) for late in plan.tally.lateness or ()] == [
             *((0, 2), (15, 2), (30, 1), (60, 1), (75, 1), (120, 2), (150, 2), (180, 1), (240, 1), (300, 1), (3840, 2), (39321600, 1)),
         ]  # fmt: skip
+
+
+def test_percentiles_of_lateness_are_those_of_the_rows_up_to_a_quarter_more(tmp_path: Path) -> None:
+    seconds = np.exp(np.random.default_rng(7).uniform(-3, 15, 5000))
+    table = pa.table({"t": pa.array([at(-second) for second in seconds], pa.timestamp("us", "UTC"))})
+    plan, _ = encoded(table, tmp_path, flow())
+    for share in (0.01, 0.3, 0.5, 0.9, 0.99, 1):
+        exact = np.percentile(seconds, share * 100, method="inverted_cdf")
+        assert exact <= (percentile(plan.tally.lateness or (), share) or 0) <= max(exact * 1.25, exact + 15)
 
 
 @pytest.mark.parametrize("type_", ["TIMESTAMP", "VARCHAR", "DATE"])

@@ -8,9 +8,10 @@ from multiprocessing import get_context
 import pytest
 
 from flow_assets.errors import PermanentError
-from flow_assets.ledger.manifest import IntervalSpan
+from flow_assets.ledger.manifest import IntervalSpan, LateRows
 from flow_assets.ledger.store import Ledger, Recorded
 from flow_assets.plan.intervals import Interval, due
+from flow_assets.plan.lateness import Late
 from tests.deliveries import CADENCE, NOW, START, interval, manifest, open_and_record, record
 
 LATER = NOW + timedelta(hours=1)
@@ -227,6 +228,42 @@ def test_files_are_in_order_of_path_by_code_point(ledger: Ledger) -> None:
     files = tuple(manifest(0).files[0].model_copy(update={"path": path}) for path in paths)
     record(ledger, 0, files=files)
     assert [file.path for file in ledger.standing_files("shop", NOW, "", "z")] == sorted(paths)
+
+
+def late(**rows: int) -> tuple[LateRows, ...]:
+    """The lateness of a manifest: ``late(s0=2, s75=1)``."""
+    return tuple(LateRows(seconds=int(seconds[1:]), rows=count) for seconds, count in rows.items())
+
+
+def test_lateness_adds_up_over_the_last_day_of_what_was_delivered(ledger: Ledger) -> None:
+    record(ledger, 0, lateness=late(s0=1000, s600=1))
+    assert ledger.lateness_all(["shop"])["shop"] == (Late(0, 1000), Late(600, 1))
+    record(ledger, 96, lateness=late(s0=5, s75=2))
+    record(ledger, 1, lateness=late(s75=3, s30=1))
+    assert ledger.lateness_all(["shop"])["shop"] == (Late(0, 5), Late(30, 1), Late(75, 5)), "interval 0 ended a day before the newest"
+
+
+def test_intervals_without_rows_make_older_lateness_older(ledger: Ledger) -> None:
+    record(ledger, 0, lateness=late(s0=1))
+    record(ledger, 96, lateness=())
+    assert ledger.lateness_all(["shop"])["shop"] == ()
+
+
+def test_lateness_is_of_the_newest_revision_and_not_of_regenerations(ledger: Ledger) -> None:
+    record(ledger, 0, lateness=late(s0=1, s75=1))
+    record(ledger, 0, revision=1, lateness=late(s0=3))
+    record(ledger, 0, kind="regeneration", lateness=None)
+    assert ledger.lateness_all(["shop"])["shop"] == (Late(0, 3),)
+    made = manifest(0, revision=1, lateness=late(s0=4))
+    ledger.record(made, made.report, NOW, replace=True)
+    assert ledger.lateness_all(["shop"])["shop"] == (Late(0, 4),)
+
+
+def test_each_flow_has_its_own_last_day_of_lateness(ledger: Ledger) -> None:
+    record(ledger, 0, flow="old", lateness=late(s0=1))
+    record(ledger, 200, flow="new", lateness=late(s0=2))
+    assert ledger.lateness_all(["old", "new", "none"]) == {"old": (Late(0, 1),), "new": (Late(0, 2),), "none": ()}
+    assert ledger.lateness_all([]) == {}
 
 
 def test_failures_are_counted_until_the_interval_is_delivered(ledger: Ledger) -> None:

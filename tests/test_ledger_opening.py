@@ -12,12 +12,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy import Engine, create_engine, inspect, make_url
 
 from flow_assets.errors import BusyError, FlowError, PermanentError, RetryableError
 from flow_assets.ledger import database, migrations
 from flow_assets.ledger.store import Ledger
 from flow_assets.ledger.tables import metadata
+from flow_assets.plan.lateness import Late
 from tests.deliveries import CADENCE, NOW, START, interval, manifest, record
 from tests.servers.postgres import PostgresServer
 
@@ -143,19 +144,46 @@ def test_a_database_with_other_tables_of_these_names_is_left_alone(tmp_path: Pat
 def test_an_older_ledger_is_brought_up_to_date_and_a_later_one_refused(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Ledger(ledger_url) as first:
         record(first, 0)
+    now = migrations.newest()
     with monkeypatch.context() as later:
-        to_two, to_three = ("CREATE TABLE notes (note TEXT)",), ("INSERT INTO notes VALUES ('two')", "DELETE FROM failures")
-        later.setattr(migrations, "UPGRADES", (to_two, to_three))
+        to_next, to_last = ("CREATE TABLE notes (note TEXT)",), ("INSERT INTO notes VALUES ('two')", "DELETE FROM failures")
+        later.setattr(migrations, "UPGRADES", (*migrations.UPGRADES, to_next, to_last))
         for _ in range(2):  # the second time there is nothing to do
             with Ledger(ledger_url) as upgraded:
                 assert upgraded.delivered("shop") == {interval(0).start}
         engine = create_engine(ledger_url)
         with engine.connect() as connection:
             assert connection.exec_driver_sql("SELECT note FROM notes").scalars().all() == ["two"]
-            assert connection.exec_driver_sql("SELECT version FROM schema_version").scalars().all() == [3]
+            assert connection.exec_driver_sql("SELECT version FROM schema_version").scalars().all() == [now + 2]
         engine.dispose()
-    with pytest.raises(PermanentError, match="of version 3, made by a later flow_assets; this one knows 1 — upgrade"):
+    with pytest.raises(PermanentError, match=f"of version {now + 2}, made by a later flow_assets; this one knows {now} — upgrade"):
         Ledger(ledger_url)
+
+
+def test_every_version_is_brought_up_to_the_tables_of_a_new_ledger(ledger_url: str) -> None:
+    engine = create_engine(ledger_url)
+    Ledger(ledger_url).close()
+    made = {name: sorted(columns) for name, columns in columns_of(engine).items()}
+    with engine.begin() as connection:  # back to version 1
+        connection.exec_driver_sql("DROP TABLE lateness")
+        connection.exec_driver_sql("UPDATE schema_version SET version = 1")
+    Ledger(ledger_url).close()
+    assert {name: sorted(columns) for name, columns in columns_of(engine).items()} == made
+    engine.dispose()
+
+
+def columns_of(engine: Engine) -> dict[str, list[tuple[str, str, bool]]]:
+    """The columns of every table: name, type, whether null."""
+    found = inspect(engine)
+    return {name: [(c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(name)] for name in found.get_table_names()}
+
+
+def test_what_an_older_version_recorded_has_no_lateness_and_goes_on_counting(ledger_url: str) -> None:
+    with Ledger(ledger_url) as ledger:
+        record(ledger, 0, lateness=None)
+        assert ledger.lateness_all(["shop"]) == {"shop": ()}
+        record(ledger, 1)
+        assert ledger.lateness_all(["shop"]) == {"shop": (Late(0, 1), Late(75, 1))}
 
 
 @pytest.mark.parametrize(

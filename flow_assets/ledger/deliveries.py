@@ -2,18 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flow_assets.ledger.cursors import cursor_text
-from flow_assets.ledger.manifest import Manifest, SchemaColumn
-from flow_assets.ledger.tables import deliveries, files, micros, moment, partitions, schemas, supersessions
+from flow_assets.ledger.manifest import LateRows, Manifest, SchemaColumn
+from flow_assets.ledger.tables import coverage, deliveries, files, lateness, micros, moment, partitions, schemas, supersessions
 from flow_assets.plan.intervals import Interval
+from flow_assets.plan.lateness import Late
 
 _newer = deliveries.alias("newer")
 _same_interval = [_newer.c[name] == deliveries.c[name] for name in ("flow", "kind", "interval_end", "interval_start")]
@@ -61,6 +63,7 @@ def add(connection: Connection, manifest: Manifest, report_path: str, recorded_a
     delivery = connection.execute(insert(deliveries).returning(deliveries.c.id), row).scalar_one()
     _add_all(connection, files, delivery, [file.model_dump() for file in manifest.files])
     _add_all(connection, partitions, delivery, [partition.model_dump() for partition in manifest.partitions])
+    _add_all(connection, lateness, delivery, [{"entries": _entries(manifest.lateness)}] if manifest.lateness else [])
     _add_all(connection, supersessions, delivery, [{"path": path, "flow": manifest.flow} for path in sorted(set(manifest.supersedes))])
 
 
@@ -103,6 +106,17 @@ def ending_after(after: datetime | None) -> list[ColumnElement[bool]]:
     return [] if after is None else [deliveries.c.interval_end > micros(after)]
 
 
+def late_rows(connection: Connection, flows: Collection[str], span: timedelta) -> dict[str, tuple[Late, ...]]:
+    """For each flow how late the rows were of its deliveries in the last ``span`` that it delivered, by one query."""
+    ends = select(coverage.c.flow, func.max(coverage.c.until).label("newest")).where(coverage.c.flow.in_(flows)).group_by(coverage.c.flow)
+    newest = ends.subquery("newest")
+    since = newest.c.newest - span // timedelta(microseconds=1)
+    told = select(deliveries.c.flow, func.aggregate_strings(lateness.c.entries, ",")).join(lateness).group_by(deliveries.c.flow)
+    of_flow = told.join(newest, newest.c.flow == deliveries.c.flow)
+    query = of_flow.where(deliveries.c.kind == "delivery", deliveries.c.interval_end > since, _IS_NEWEST)
+    return dict.fromkeys(flows, ()) | {flow: _added_up(json.loads(f"[{entries}]")) for flow, entries in connection.execute(query)}
+
+
 def superseded_paths(connection: Connection, flow: str) -> set[str]:
     """Paths that a manifest of the flow supersedes."""
     return set(connection.execute(select(supersessions.c.path).where(supersessions.c.flow == flow)).scalars())
@@ -140,6 +154,18 @@ def _row(manifest: Manifest) -> dict[str, Any]:
 def _add_all(connection: Connection, table: Table, delivery: int, rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(insert(table), [{"delivery": delivery, **row} for row in rows])
+
+
+def _entries(found: Sequence[LateRows]) -> str:
+    return json.dumps([[late.seconds, late.rows] for late in found], separators=(",", ":"))
+
+
+def _added_up(found: list[list[list[int]]]) -> tuple[Late, ...]:
+    counts: dict[int, int] = defaultdict(int)
+    for entries in found:
+        for seconds, rows in entries:
+            counts[seconds] += rows
+    return tuple(Late(*entry) for entry in sorted(counts.items()))
 
 
 def _columns(connection: Connection, hashes: set[str]) -> dict[str, tuple[SchemaColumn, ...]]:

@@ -8,7 +8,9 @@ from flow_assets.ledger.tables import metadata, schema_version
 
 # The statements that lead from version 1 to 2, from 2 to 3, …: plain SQL that SQLite and PostgreSQL both know. A new ledger is made from
 # tables.py and never runs them, so each change is made in both places.
-UPGRADES: tuple[tuple[str, ...], ...] = ()
+UPGRADES: tuple[tuple[str, ...], ...] = (
+    ("CREATE TABLE lateness (delivery BIGINT PRIMARY KEY NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE, entries TEXT NOT NULL)",),
+)
 
 
 def migrate(database: Database) -> None:

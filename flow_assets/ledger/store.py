@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from flow_assets.errors import PermanentError
-from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, failures, standing
+from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, failures, reported, standing
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
@@ -17,10 +17,13 @@ from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
+from flow_assets.plan.lateness import Late
+from flow_assets.plan.names import Kind
 
 __all__ = ["Failure", "Ledger", "Recorded"]
 
 AT_ONCE = timedelta(0)
+LAST_DAY = timedelta(days=1)
 # As many flows in one query: a condition each, which SQLite limits to 1,000.
 _BATCH = 200
 
@@ -149,6 +152,11 @@ class Ledger:
         with self._database.reading() as connection:
             return coverage.newest_successes(connection, flows)
 
+    def lateness_all(self, flows: Collection[str]) -> dict[str, tuple[Late, ...]]:
+        """How late the rows were that each flow delivered in the last day of intervals that it delivered; by one query."""
+        with self._database.reading() as connection:
+            return deliveries.late_rows(connection, flows, LAST_DAY)
+
     def covered(self, flow: str) -> tuple[Interval, ...]:
         """The stretches of insertion time that the flow delivered, oldest first: one, unless there are gaps."""
         return self.covered_all([flow])[flow]
@@ -172,6 +180,21 @@ class Ledger:
         """Every regeneration of a flow, oldest first."""
         with self._database.reading() as connection:
             return deliveries.recorded(connection, deliveries.regenerations(flow))
+
+    def report_paths(self, flow: str, since: datetime | None = None) -> list[str]:
+        """Where the reports are of all that is recorded, whatever its kind and revision, whose interval ends after ``since``."""
+        with self._database.reading() as connection:
+            return reported.report_paths(connection, flow, since)
+
+    def reported(self, flow: str, kind: Kind, end: datetime, revision: int) -> list[Recorded]:
+        """What is recorded under the name of a report: usually one."""
+        with self._database.reading() as connection:
+            return deliveries.recorded(connection, reported.named(flow, kind, end, revision))
+
+    def listed(self, flow: str, paths: Collection[str]) -> set[str]:
+        """Those of the paths that something recorded of the flow lists."""
+        with self._database.reading() as connection:
+            return reported.listed(connection, flow, paths)
 
     def superseded(self, flow: str) -> set[str]:
         """Paths that some manifest of the flow supersedes: their rows no longer count."""

@@ -75,6 +75,14 @@ partitions = Table(
     Column("max_lateness_seconds", Float),
 )
 
+# Beside the manifest, not in it, so that a day of a thousand flows can be added up at once.
+lateness = Table(
+    "lateness",
+    metadata,
+    Column("delivery", BigInteger, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("entries", Text, nullable=False, comment="JSON: seconds and rows of each entry in the manifest"),
+)
+
 # By path, not by file: what is superseded may have been delivered before this ledger began.
 supersessions = Table(
     "supersessions",

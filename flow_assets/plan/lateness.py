@@ -1,14 +1,21 @@
-"""How late do rows come? A delivery's rows, counted by how long before the interval they had happened.
+"""How late do rows come, and how much of an hour is there? Rows counted by how long before their interval they had happened.
 
-A row is late by the time from its event to the start of the interval that it was inserted in, or by nothing if it happened later than that.
-Lateness is counted in steps that are a quarter as long as itself at most (15 s, 30 s, … 2 min, 2.5 min, … 16 min, 20 min, …), so that a delivery
-needs few of them, whatever its rows.
+A row is late by the time from its event to the start of the interval that it was inserted in; by nothing, if it happened later than that.
+Lateness is counted in steps that are a quarter as long as itself at most (15 s, 30 s, … 2 min, 2.5 min, … 16 min, 20 min, …), so that a
+delivery needs few of them, whatever its rows.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flow_assets.plan.intervals import Interval, floor
 
 STEP_SECONDS = 15
 """The shortest step. Steps are twice as long from 2 min on, from 4 min on, and so on: four from each doubling to the next."""
+NEARLY_ALL = 0.999
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, order=True)
@@ -17,3 +24,61 @@ class Late:
 
     seconds: int
     rows: int
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How complete the newest event hour is that has ended, and until which event time everything is nearly complete (99.9 %)."""
+
+    hour: Interval
+    share: float
+    nearly_all_until: datetime
+
+
+def percentile(found: Sequence[Late], share: float) -> int | None:
+    """The seconds that ``share`` of the rows (0 to 1) were late at most, up to a quarter too many; None if there are no rows."""
+    wanted, seen = share * sum(late.rows for late in found), 0
+    for late in sorted(found):
+        seen += late.rows
+        if late.rows and seen >= wanted:
+            return late.seconds
+    return None
+
+
+def share_delivered(found: Sequence[Late], happened: Interval, delivered_until: datetime) -> float | None:
+    """How much of what happened in a span is delivered (0 to 1), if its rows are as late as those that were counted; None if none were.
+
+    ``delivered_until`` is the end of the newest interval with no gap before it. A row that happened at t and is late by d was inserted
+    in the interval that begins at t + d; so it is delivered if t + d lies before ``delivered_until``, whatever the cadence.
+    """
+    rows = sum(late.rows for late in found)
+    length = (happened.end - happened.start).total_seconds()
+    passed = (delivered_until - happened.start).total_seconds()
+    there = math.fsum(late.rows * min(max((passed - late.seconds) / length, 0.0), 1.0) for late in found)
+    return min(there / rows, 1.0) if rows else None
+
+
+def completeness(found: Sequence[Late], delivered_until: datetime) -> Completeness | None:
+    """How complete event times are, if rows go on being as late as those that were counted; None if none were."""
+    end = floor(delivered_until, HOUR)
+    hour, nearly_all = Interval(end - HOUR, end), percentile(found, NEARLY_ALL)
+    share = share_delivered(found, hour, delivered_until)
+    if share is None or nearly_all is None:
+        return None
+    return Completeness(hour, share, delivered_until - timedelta(seconds=nearly_all))
+
+
+def format_lateness(seconds: int) -> str:
+    """``0``, ``45s``, ``12m``, ``3h 5m``, ``2d 4h``: the two largest units, rounded up."""
+    if seconds < 60:
+        return f"{seconds}s" if seconds else "0"
+    for size, unit, smaller, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if seconds >= size:
+            whole, rest = divmod(-(-seconds // smaller), size // smaller)
+            return f"{whole}{unit} {rest}{part}" if rest else f"{whole}{unit}"
+    raise AssertionError
+
+
+def format_share(share: float) -> str:
+    """``99.98 %``, rounded down: ``100 %`` is all of it."""
+    return f"{math.floor(share * 10_000) / 100:.2f}".rstrip("0").rstrip(".") + " %"
