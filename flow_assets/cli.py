@@ -10,6 +10,7 @@ import click
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
+from flow_assets.list_command import list_
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.model import KINDS, Kind
 from flow_assets.spec.specs import Specs
@@ -63,36 +64,6 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
             continue
         for flow in readers:
             yield from check_columns(flow.name, specs, columns)
-
-
-@command
-@as_json
-def list_(folders: Folders, as_json: bool) -> None:
-    """The flows: cadence, destination, last delivery, what is due."""
-    from flow_assets.console import print_json, print_table
-    from flow_assets.plan.times import format_time
-
-    with project(folders) as opened:
-        now, rows = datetime.now(UTC), []
-        for flow in opened.specs.flows.values():
-            last = opened.ledger.last_delivery(flow.name)
-            failures = opened.ledger.failures(flow.name)
-            rows.append({
-                "flow": flow.name,
-                "every": flow.every,
-                "format": flow.format.type,
-                "source": flow.source,
-                "destination": flow.destination,
-                "enabled": flow.enabled,
-                "delivered_until": format_time(last.manifest.interval.end) if last else None,
-                "rows": last.manifest.rows.written if last else None,
-                "due": len(opened.due(flow.name, now)) if flow.enabled else 0,
-                "failure": failures[-1].error if failures else None,
-            })  # fmt: skip
-    if as_json:
-        print_json(rows)
-    else:
-        print_table([key.replace("_", " ") for key in rows[0]] if rows else ["flow"], [list(row.values()) for row in rows])
 
 
 @command
@@ -223,6 +194,7 @@ def demo(folder: Path) -> None:
 
 
 command(ingest)
+command(list_)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

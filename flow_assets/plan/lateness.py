@@ -6,12 +6,14 @@ delivery needs few of them, whatever its rows.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flow_assets.plan.intervals import Interval, floor
+from flow_assets.plan.partitions import partition_key
 
+PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 STEP_SECONDS = 15
 """The shortest step. Steps are twice as long from 2 min on, from 4 min on, and so on: four from each doubling to the next."""
 NEARLY_ALL = 0.999
@@ -28,11 +30,21 @@ class Late:
 
 @dataclass(frozen=True)
 class Completeness:
-    """How complete the newest event hour is that has ended, and until which event time everything is nearly complete (99.9 %)."""
+    """How complete (0 to 1) the newest event hour is that has ended, and until which event time nearly all (99.9 %) is there."""
 
     hour: Interval
     share: float
     nearly_all_until: datetime
+
+    @property
+    def key(self) -> str:
+        """The hour as its partition is named, ``2026-01-31T10``."""
+        return partition_key("hour", self.hour.start)
+
+    @property
+    def sentence(self) -> str:
+        """``2026-01-31T10 is 99.2 % complete``."""
+        return f"{self.key} is {format_share(self.share)} complete"
 
 
 def percentile(found: Sequence[Late], share: float) -> int | None:
@@ -43,6 +55,17 @@ def percentile(found: Sequence[Late], share: float) -> int | None:
         if late.rows and seen >= wanted:
             return late.seconds
     return None
+
+
+def percentiles(found: Sequence[Late]) -> dict[str, int]:
+    """``p50``, ``p99`` and ``max``, in seconds; empty if there are no rows."""
+    told = {name: percentile(found, share) for name, share in PERCENTILES.items()}
+    return {name: seconds for name, seconds in told.items() if seconds is not None}
+
+
+def format_percentiles(found: Mapping[str, int]) -> str:
+    """``p50 0, p99 12m, max 3h 5m``."""
+    return ", ".join(f"{name} {format_lateness(seconds)}" for name, seconds in found.items())
 
 
 def share_delivered(found: Sequence[Late], happened: Interval, delivered_until: datetime) -> float | None:
