@@ -53,7 +53,7 @@ def write_specs(table: Path, format_: str) -> Path:
 def measured(table: Path, format_: str) -> dict[str, object]:
     """One delivery of everything in the table."""
     specs = write_specs(table, format_)
-    ran = subprocess.run([sys.executable, "-m", "benchmarks.line", str(specs)], check=True, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-m", "benchmarks.line", str(specs)], check=True, stdout=subprocess.PIPE, text=True)
     return {"format": format_, **json.loads(ran.stdout.splitlines()[-1])}
 
 

@@ -16,15 +16,16 @@ from flow_assets.spec.flow import Flow, ParquetFormat, PartitionBy
 from flow_assets.spec.source import SourceColumns
 from flow_assets.stages.columnar import ParquetWriter
 from flow_assets.stages.engine import engine_errors
+from flow_assets.stages.filing import grouped
 from flow_assets.stages.lines import header, line_expression
 from flow_assets.stages.parts import Part
 from flow_assets.stages.shape import UNKNOWN_BUCKET, columns_needed, rows_query
-from flow_assets.stages.split import Writer, split
+from flow_assets.stages.split import Writer, by_bucket, split
 from flow_assets.stages.text import TextWriter
 from flow_assets.stages.values import column_typed, identifier
 
 _MOST_OPEN = {"csv": 64, "ndjson": 64, "parquet": 4}
-"""Partitions written side by side; with more of them rows are sorted by partition first. It bounds memory."""
+"""Partitions written side by side; with more of them rows are filed by partition first. It bounds memory."""
 _CELLS_PER_BATCH = 1_000_000
 
 Attach = Callable[[Sequence[str]], str]
@@ -51,12 +52,14 @@ def encode(
     if not expected:
         return
     relation = attach(columns_needed(flow, source, plan.columns, available))
-    by_bucket = len(expected) > _MOST_OPEN[flow.format.type]
-    query = rows_query(flow, source, event_time_column(source, available), relation, _expressions(flow, plan.columns), by_bucket)
+    query = rows_query(flow, source, event_time_column(source, available), relation, _expressions(flow, plan.columns))
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4), thread_name_prefix="encode") as pool, engine_errors(f"flow {flow.name}: encode"):
         reader = engine.execute(query).to_arrow_reader(max(2048, _CELLS_PER_BATCH // (len(plan.columns) + 1)))
         schema = pa.schema(list(reader.schema)[1:])
-        yield from split(_heard(reader, on_rows), expected, lambda bucket: _writer(plan, bucket, schema, spool, pool))
+        batches = _heard(reader, on_rows)
+        if len(expected) > _MOST_OPEN[flow.format.type]:
+            batches = grouped(batches, by_bucket, spool / "filed")
+        yield from split(batches, expected, lambda bucket: _writer(plan, bucket, schema, spool, pool))
 
 
 def event_time_column(source: SourceColumns, available: Sequence[Column]) -> Column:

@@ -50,12 +50,20 @@ def engine_errors(doing: str) -> Iterator[None]:
         yield
     except FlowError:
         raise
-    except (duckdb.IOException, duckdb.HTTPException, duckdb.OutOfMemoryException) as error:
-        raise RetryableError(
-            f"{doing}: {_first_line(error)} — it is tried again; if it stays, check the source's storage and the spool's disk"
-        ) from error
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
+        if _may_pass(error):
+            raise RetryableError(
+                f"{doing}: {_first_line(error)} — it is tried again; if it stays, check the source's storage and the spool's disk"
+            ) from error
         raise PermanentError(f"{doing}: {_first_line(error)} — correct the flow or the source's data") from error
+
+
+def _may_pass(error: duckdb.Error | OSError) -> bool:
+    """Whether trying again may help. Errors in the middle of a stream come through Arrow: as an OSError without a number, with the
+    engine's sentence."""
+    if isinstance(error, OSError) and error.errno is None:
+        return str(error).startswith(("Out of Memory Error", "IO Error", "HTTP Error"))
+    return isinstance(error, duckdb.IOException | duckdb.HTTPException | duckdb.OutOfMemoryException | OSError)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from flow_assets.spec.source import SourceColumns
 from flow_assets.spec.where import where_columns
 from flow_assets.stages.values import identifier, literal
 
-BUCKET, ORDINAL = "_flow_bucket", "_flow_ordinal"
+BUCKET = "_flow_bucket"
 UNKNOWN_BUCKET = -1
 """The bucket of rows whose event time cannot be filed."""
 
@@ -91,16 +91,11 @@ def lateness_expression(moment: str, begins: datetime) -> str:
     return f"CASE WHEN {moment} >= {start} AND {moment} < {until} THEN 0 WHEN {moment} >= 0 AND {moment} < {start} THEN {seconds} END"
 
 
-def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, expressions: Sequence[str], by_bucket: bool) -> str:
-    """SQL of the delivered rows: the bucket, then ``expressions``, in insertion order, or by bucket and then in insertion order."""
+def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, expressions: Sequence[str]) -> str:
+    """SQL of the delivered rows: the bucket, then ``expressions``, in insertion order."""
     bucket = bucket_expression(flow.partition_by, event_time)
     keep = f"({_privacy(flow, source)}) AND ({_filter(flow, source)})"
-    if not by_bucket:
-        return f"SELECT {bucket} AS {BUCKET}, {', '.join(expressions)} FROM {relation} WHERE {keep}"
-    return (
-        f"SELECT * EXCLUDE ({ORDINAL}) FROM (SELECT {bucket} AS {BUCKET}, {', '.join(expressions)}, row_number() OVER () AS {ORDINAL}"
-        f" FROM {relation} WHERE {keep}) ORDER BY {BUCKET}, {ORDINAL}"
-    )
+    return f"SELECT {bucket} AS {BUCKET}, {', '.join(expressions)} FROM {relation} WHERE {keep}"
 
 
 def _privacy(flow: Flow, source: SourceColumns) -> str:

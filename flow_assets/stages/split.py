@@ -31,7 +31,7 @@ def split(batches: Iterable[pa.RecordBatch], expected: Mapping[int, int], open_w
     missing = dict(expected)
     writers: dict[int, Writer] = {}
     for batch in batches:
-        for bucket, rows in _by_bucket(batch):
+        for bucket, rows in by_bucket(batch):
             missing[bucket] = missing.get(bucket, 0) - len(rows)
             if missing[bucket] < 0:
                 raise _changed(bucket)
@@ -45,7 +45,7 @@ def split(batches: Iterable[pa.RecordBatch], expected: Mapping[int, int], open_w
             raise _changed(bucket)
 
 
-def _by_bucket(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+def by_bucket(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The batch cut by bucket; within a bucket rows keep their order."""
     buckets = batch.column(0).to_numpy(zero_copy_only=False)
     if len(buckets) == 0:
