@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from flow_assets.audit_command import audit
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
@@ -14,6 +15,7 @@ from flow_assets.list_command import list_
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.model import KINDS, Kind
 from flow_assets.spec.specs import Specs
+from flow_assets.verify_command import verify
 
 
 @command
@@ -195,6 +197,8 @@ def demo(folder: Path) -> None:
 
 command(ingest)
 command(list_)
+command(verify)
+command(audit)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from flow_assets.plan.intervals import Interval
 from flow_assets.plan.regeneration import overlaps
 from flow_assets.sources.contract import Scan, Source
 from flow_assets.spec.check import check_columns
-from flow_assets.spec.flow import Flow, Include
+from flow_assets.spec.flow import Flow, Include, PartitionBy
 from flow_assets.spec.model import spec_hash
 from flow_assets.spec.specs import Specs
 from flow_assets.spec.where import where_columns
@@ -33,7 +33,7 @@ from flow_assets.stages.engine import lock, open_engine
 from flow_assets.stages.shape import happened_within
 from flow_assets.stages.values import identifier
 
-COSMETIC = ("description", "owners", "freshness", "enabled", "every", "start", "history_start")
+COSMETIC = ("description", "owners", "freshness", "enabled", "heal", "every", "start", "history_start")
 """Keys of a flow that do not change what the files of an interval hold."""
 
 log = logging.getLogger(__name__)
@@ -209,19 +209,28 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
 
 def _check_not_regenerated(line: Line, revised: DeliveryPlan, old: Manifest) -> None:
     """A revision must not bring rows that a regeneration holds already."""
-    keys = {(old.partition_by, file.partition) for file in old.files}
-    keys |= {(line.flow.partition_by, partition.key) for partition in revised.partitions}
+    shared = regenerated(line, {partition.key for partition in revised.partitions}, revised.cursor_to)
+    shared |= regenerated(line, {file.partition for file in old.files}, revised.cursor_to, old.partition_by)
+    if shared:
+        raise PermanentError(
+            f"flow {line.flow.name}: {', '.join(sorted(shared)[:3])} of interval {revised.interval.key} was regenerated since, by "
+            f"{shared[min(shared)]} — regenerate it again instead of delivering the interval again"
+        )
+
+
+def regenerated(line: Line, keys: Collection[str], as_of: Cursor | None = None, level: PartitionBy | None = None) -> dict[str, str]:
+    """Those of the partitions that were regenerated as of a cursor or later (at any time, if None), each with the newest such report.
+
+    ``level`` is what the keys are of, if not of the flow's own level: it may have been another one once.
+    """
+    found: dict[str, str] = {}
     for regeneration in line.ledger.regenerations(line.flow.name):
-        span = regeneration.manifest.span
-        covered = span is not None and regeneration.manifest.cursor.to >= revised.cursor_to  # type: ignore[operator]  # of one kind
-        if span is None or not covered:
+        span, cursor = regeneration.manifest.span, regeneration.manifest.cursor.to
+        if span is None or (as_of is not None and cursor < as_of):  # type: ignore[operator]  # of one kind
             continue
-        shared = [key for level, key in keys if overlaps(level, key, Interval(span.start, span.end))]
-        if shared:
-            raise PermanentError(
-                f"flow {line.flow.name}: {', '.join(sorted(shared)[:3])} of interval {revised.interval.key} was regenerated since, by "
-                f"{regeneration.report_path} — regenerate it again instead of delivering the interval again"
-            )
+        shared = (key for key in keys if overlaps(level or line.flow.partition_by, key, Interval(span.start, span.end)))
+        found |= dict.fromkeys(shared, regeneration.report_path)
+    return found
 
 
 def content_hash(specs: Specs, flow: Flow) -> str:

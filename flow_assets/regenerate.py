@@ -34,7 +34,7 @@ def plan_span(line: Line, span: Interval, folder: str | None = None) -> Delivery
     Raises: as :func:`regenerate`.
     """
     line = _into(line, folder)
-    covers, as_of = _frontier(line)
+    covers, as_of = frontier(line)
     with tempfile.TemporaryDirectory() as spool, open_reading_of_span(line, span, as_of, Path(spool)) as reading:
         return _plan(line, span, covers, reading)
 
@@ -61,7 +61,7 @@ def regenerate(
     line = _into(line, folder)
     with line.ledger.claim(line.flow.name, line.holder, wait):
         settle(line, now)
-        covers, as_of = _frontier(line)
+        covers, as_of = frontier(line)
         with flow_spool(line) as spool, open_reading_of_span(line, span, as_of, spool) as reading:
             plan = _plan(line, span, covers, reading)
             manifest = put_all(line, plan, reading, spool, progress)
@@ -80,7 +80,7 @@ def _into(line: Line, folder: str | None) -> Line:
     return replace(line, flow=flow)
 
 
-def _frontier(line: Line) -> tuple[Interval, Cursor]:
+def frontier(line: Line) -> tuple[Interval, Cursor]:
     """What was delivered without a gap, and the cursor that it reaches; before the first delivery, the cursor of the flow's start."""
     first = ceiling(line.flow.start, line.flow.cadence)
     until = line.ledger.contiguous_until(line.flow.name, line.flow.start, line.flow.cadence)

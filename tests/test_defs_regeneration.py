@@ -8,9 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from flow_assets.defs.regeneration import spans
+from flow_assets.plan.regeneration import spans
 from tests.dagster_flows import START, definitions, each_minute, events_of, failure_of, flow, key, materialize, write_events, write_flows
-from tests.encoding import flow as made_flow
 
 FLOWS = ["flows", "feed"]
 
@@ -69,5 +68,5 @@ def test_a_flow_that_is_not_filed_by_event_time_says_what_to_do_instead(project:
 
 def test_keys_that_touch_are_one_span() -> None:
     keys = ["2026-01-01T1015", "2026-01-01T1000", "2026-01-01T1100"]
-    found = [(span.start.strftime("%H:%M"), span.end.strftime("%H:%M")) for span in spans(made_flow(partition_by="quarter_hour"), keys)]
+    found = [(span.start.strftime("%H:%M"), span.end.strftime("%H:%M")) for span in spans("quarter_hour", keys)]
     assert found == [("10:00", "10:30"), ("11:00", "11:15")]

@@ -93,9 +93,9 @@ def test_a_file_without_statistics_is_read_for_any_span(table: DeltaEventTable, 
     source = table.open()
     with source.happened_between(BEGIN + 5 * HOUR, BEGIN + 6 * HOUR, 2) as scan:
         assert [row["n"] for row in read(scan, tmp_path)] == list(range(5))
-        assert scan.estimate is None
+        assert scan.rows is None
     with between(source, 0, 2) as scan:
-        assert scan.estimate is None
+        assert scan.rows is None
 
 
 def test_an_event_time_that_partitions_the_table_chooses_the_files(make: Make, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from flow_assets.defs.audits import audit_checks, audits_due
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.deliveries import deliveries_asset
 from flow_assets.defs.event_time import events_asset
@@ -42,7 +43,7 @@ def load_flows(
         ledger: database URL of the ledger.
         resources: take the place of ours by key: ``s3_<destination>`` (an ``S3Resource``), ``duckdb_<source>`` (a ``DuckDBResource``),
             ``delivery_<destination>`` (an IO manager), ``flow_project``.
-        sensor_running: whether the sensor that requests deliveries is on before anybody switched it on.
+        sensor_running: whether the sensors that request deliveries and audits are on before anybody switched them on.
     """
     keys = Keys.below(key_prefix)
     specs, problems = load_specs_tolerantly(Path(path))
@@ -53,8 +54,8 @@ def load_flows(
         warnings.simplefilter("ignore", dg.BetaWarning)  # code references are marked as such
         return dg.Definitions(
             assets=[*_assets(specs, keys, partitions), *broken.assets()],
-            asset_checks=broken.checks(),
-            sensors=[deliveries_due(specs, keys, partitions, broken, sensor_running)],
+            asset_checks=[*broken.checks(), *audit_checks(specs, keys, partitions)],
+            sensors=[deliveries_due(specs, keys, partitions, broken, sensor_running), audits_due(specs, keys, sensor_running)],
             resources=_resources(project, keys, partitions) | dict(resources or {}),
         )
 

@@ -12,7 +12,7 @@ from flow_assets.defs.deliveries import Pending
 from flow_assets.defs.event_time import touched
 from flow_assets.defs.failures import StepError, plain_failures
 from flow_assets.defs.keys import Keys
-from flow_assets.defs.metadata import Metadata, delivery_metadata, uri
+from flow_assets.defs.metadata import Metadata, completeness_metadata, delivery_metadata, uri
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
 from flow_assets.defs.parts import DeliveredParts, delivered_parts, every_delivered_part
 from flow_assets.defs.resources import FlowProject
@@ -50,7 +50,7 @@ class DeliveryIOManager(dg.IOManager):
                     for piece in self._project.opened.intervals_of(obj.flow.name, interval):
                         delivered = self._deliver(line, obj, piece)
                         yield from self._events(context, self._touched(obj.flow, delivered, is_shown))
-                        made[interval] = self._metadata(delivered, time.monotonic() - began)
+                        made[interval] = self._metadata(obj.flow, delivered, time.monotonic() - began)
             _check_refused(obj)
         except (dg.Failure, dg.RetryRequested):
             yield from self._events(context, self._materializations(obj.flow, made))
@@ -100,8 +100,11 @@ class DeliveryIOManager(dg.IOManager):
             line.ledger.record_failure(obj.flow.name, interval, f"unexpected {type(error).__name__}", False, now)
             raise
 
-    def _metadata(self, delivered: Delivered, seconds: float) -> Metadata:
-        return delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, self._project.specs, seconds)
+    def _metadata(self, flow: Flow, delivered: Delivered, seconds: float) -> Metadata:
+        ledger, specs = self._project.opened.ledger, self._project.specs
+        last_day = ledger.lateness_all([flow.name])[flow.name]
+        complete = completeness_metadata(last_day, ledger.contiguous_until(flow.name, flow.start, flow.cadence))
+        return delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, specs, seconds) | complete
 
     def _touched(self, flow: Flow, delivered: Delivered, is_shown: bool) -> Iterator[dg.AssetMaterialization]:
         """Events by event time, for rows that Dagster has not been told of."""

@@ -54,5 +54,13 @@ class Keys:
         """The sensor that requests deliveries."""
         return self._joined("deliveries_due")
 
+    def audits(self) -> str:
+        """The op that evaluates the check ``audit`` of all flows."""
+        return self._joined("audits")
+
+    def audits_sensor(self) -> str:
+        """The sensor that requests audits."""
+        return self._joined("audits_due")
+
     def _joined(self, *words: str) -> str:
         return re.sub(r"[^A-Za-z0-9_]", "_", "_".join((*self.prefix, *words)))

@@ -12,6 +12,7 @@ import dagster as dg
 
 from flow_assets.ledger.manifest import CursorSpan, File, Manifest, PartitionRows, SchemaColumn
 from flow_assets.plan.cursors import cursor_to_json
+from flow_assets.plan.lateness import Late, completeness, format_percentiles, percentiles
 from flow_assets.plan.names import manifest_path
 from flow_assets.spec.destination import Destination, FtpDestination, LocalDestination, S3Destination, SftpDestination
 from flow_assets.spec.specs import Specs
@@ -36,6 +37,7 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
         "rows_duplicate": rows.duplicates,
         "rows_late": sum(partition.late_rows for partition in manifest.partitions),
         "max_lateness_seconds": max(late, default=0.0),
+        **_lateness([Late(late.seconds, late.rows) for late in manifest.lateness or ()]),
         "bytes": sum(file.bytes for file in manifest.files),
         "interval": f"{minute(manifest.interval.start)} to {minute(manifest.interval.end)} UTC",
         "revision": manifest.revision,
@@ -50,6 +52,24 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
     if manifest.destination in specs.destinations:
         found["dagster/uri"] = uri(specs.destinations[manifest.destination], report, specs.project)
     return found if seconds is None else found | {"seconds": round(seconds, 3)}
+
+
+def completeness_metadata(last_day: Sequence[Late], delivered_until: datetime | None) -> Metadata:
+    """How late the flow's rows were in the last day that it delivered, and how complete that makes event hours, as of a delivery."""
+    complete = completeness(last_day, delivered_until) if delivered_until else None
+    if complete is None:
+        return {}
+    return {
+        "lateness_last_day": format_percentiles(percentiles(last_day)),
+        "newest_hour": f"{complete.sentence}; nearly all (99.9 %) is there until {minute(complete.nearly_all_until)} UTC",
+        "newest_hour_percent": complete.share * 100,
+    }
+
+
+def _lateness(found: Sequence[Late]) -> Metadata:
+    told = percentiles(found)
+    numbers = {f"lateness_{name}_seconds": seconds for name, seconds in told.items()}
+    return {"lateness": format_percentiles(told), **numbers} if told else {}
 
 
 def _cursors(cursor: CursorSpan) -> str:

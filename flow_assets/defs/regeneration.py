@@ -1,6 +1,6 @@
 """What happens when event time is materialized? The partitions that were asked for are regenerated, each contiguous span at once."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
 import dagster as dg
@@ -13,8 +13,7 @@ from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.plan.intervals import Interval
-from flow_assets.plan.partitions import partition_bounds
-from flow_assets.plan.regeneration import removal_sql, within
+from flow_assets.plan.regeneration import removal_sql, spans, within
 from flow_assets.regenerate import regenerate
 from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.flow import Flow
@@ -33,7 +32,7 @@ def regeneration(specs: Specs, flow: Flow, keys: Keys) -> tuple[Callable[[Any], 
             raise StepError(_cannot(flow))
         connect = getattr(context.resources, duckdb).get_connection if duckdb else None
         with plain_failures(context.retry_number), project.line(flow.name, connect, getattr(context.resources, s3) if s3 else None) as line:
-            for span in spans(flow, context.partition_keys):
+            for span in spans(flow.partition_by, context.partition_keys):
                 done = regenerate(line, span, now=clock.now())
                 context.log.info("regenerated %s to %s: %s", span.start, span.end, done.report_path)
                 for key in context.partition_keys:
@@ -41,18 +40,6 @@ def regeneration(specs: Specs, flow: Flow, keys: Keys) -> tuple[Callable[[Any], 
                         context.add_asset_metadata(regenerated_metadata(specs, flow, done, key, span), partition_key=key)
 
     return run, [key for key in (keys.project(), duckdb, s3) if key]
-
-
-def spans(flow: Flow, partition_keys: Iterable[str]) -> Iterator[Interval]:
-    """The contiguous spans of event time that keys stand for, oldest first."""
-    start = end = None
-    for bounds in sorted(found for key in partition_keys if (found := partition_bounds(flow.partition_by, key))):
-        if start is not None and end is not None and bounds[0] != end:
-            yield Interval(start, end)
-            start = None
-        start, end = start or bounds[0], bounds[1]
-    if start is not None and end is not None:
-        yield Interval(start, end)
 
 
 def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, span: Interval) -> Metadata:

@@ -19,6 +19,7 @@ class Standing:
     partition: str
     partition_by: PartitionBy
     rows: int
+    spec_hash: str
 
 
 def standing_files(connection: Connection, flow: str, until: datetime, first_key: str, last_key: str) -> list[Standing]:
@@ -28,7 +29,7 @@ def standing_files(connection: Connection, flow: str, until: datetime, first_key
     """
     superseded = select(supersessions.c.path).where(supersessions.c.flow == flow)
     query = (
-        select(files.c.path, files.c.partition, files.c.rows, files.c.delivery)
+        select(files.c.path, files.c.partition, files.c.rows, files.c.delivery, deliveries.c.spec_hash)
         .join(deliveries, files.c.delivery == deliveries.c.id)
         .where(
             deliveries.c.flow == flow,
@@ -40,7 +41,7 @@ def standing_files(connection: Connection, flow: str, until: datetime, first_key
     )
     found = connection.execute(query).all()
     levels = _levels(connection, {row.delivery for row in found})
-    return [Standing(row.path, row.partition, levels[row.delivery], row.rows) for row in found]
+    return [Standing(row.path, row.partition, levels[row.delivery], row.rows, row.spec_hash) for row in found]
 
 
 def _levels(connection: Connection, ids: set[int]) -> dict[int, PartitionBy]:

@@ -4,7 +4,7 @@ The seam is exact: the regenerated files hold everything up to that delivery's c
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from flow_assets.plan.columns import Column
@@ -77,6 +77,20 @@ def within(level: PartitionBy, key: str, span: Interval) -> bool:
     """Whether a partition lies in a span as a whole."""
     bounds = partition_bounds(level, key)
     return bounds is not None and span.start <= bounds[0] and bounds[1] <= span.end
+
+
+def spans(level: PartitionBy, keys: Iterable[str], most: int | None = None) -> list[Interval]:
+    """The contiguous spans of event time that keys stand for, oldest first; at most ``most``, then with the smallest gaps between them."""
+    found: list[Interval] = []
+    for start, end in sorted({bounds for key in keys if (bounds := partition_bounds(level, key))}):
+        if found and found[-1].end == start:
+            found[-1] = Interval(found[-1].start, end)
+        else:
+            found.append(Interval(start, end))
+    while most is not None and len(found) > most:
+        at = min(range(len(found) - 1), key=lambda number: found[number + 1].start - found[number].end)
+        found[at : at + 2] = [Interval(found[at].start, found[at + 1].end)]
+    return found
 
 
 def removal_sql(event_time: str, span: Interval, table: str = "t") -> str:

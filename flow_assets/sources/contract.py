@@ -36,8 +36,8 @@ class Scan(Protocol):
         """Files (or folders, ending in ``/``) that the locked engine must be able to read."""
 
     @property
-    def estimate(self) -> int | None:
-        """Number of rows, from statistics, without reading any; None if unknown. Never less than the true number."""
+    def rows(self) -> int | None:
+        """The exact number of rows, as statistics tell it without reading any; None if they do not."""
 
     def prepare(self, engine: DuckDBPyConnection) -> None:
         """Load extensions, create secrets: what a locked engine no longer allows."""

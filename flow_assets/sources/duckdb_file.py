@@ -46,7 +46,7 @@ class DuckDBScan:
         self._from = f"{table} WHERE {where}"
 
     @property
-    def estimate(self) -> int | None:
+    def rows(self) -> int | None:
         with reading(self._name, "count rows"):
             return int(self._connection.execute(f"SELECT count(*) FROM {self._from}").fetchall()[0][0])
 

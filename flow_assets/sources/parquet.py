@@ -90,8 +90,9 @@ class ParquetEvents:
     def _scan(self, span: Span, also: Callable[[TableFile], bool]) -> Iterator[ParquetScan]:
         after = to_number(span.after) if span.after else None
         files = self._files()
-        chosen = [file.data for file in files if _may_lie(file.bounds(self._inserted), after, to_number(span.upto)) and also(file)]
-        with open_scan(self.name, self._place, chosen, self._columns(files, span.upto), span) as scan:
+        chosen = [file for file in files if _may_lie(file.bounds(self._inserted), after, to_number(span.upto)) and also(file)]
+        needed = span if any(not _lies(file.bounds(self._inserted), after, to_number(span.upto)) for file in chosen) else None
+        with open_scan(self.name, self._place, [file.data for file in chosen], self._columns(files, span.upto), needed) as scan:
             yield scan
 
     def _files(self) -> list[TableFile]:
@@ -173,6 +174,13 @@ def _may_lie(bounds: Bounds | None, after: int | None, upto: int) -> bool:
     if bounds.lowest is None or bounds.highest is None:
         return False
     return bounds.lowest <= upto and (after is None or bounds.highest > after)
+
+
+def _lies(bounds: Bounds | None, after: int | None, upto: int) -> bool:
+    """Whether a file holds nothing but values with ``after < value <= upto``; they may be rounded to microseconds."""
+    if bounds is None or bounds.lowest is None or bounds.highest is None or bounds.nulls:
+        return False
+    return bounds.highest < upto and (after is None or bounds.lowest > after)
 
 
 def _first(bounds: Bounds | None) -> float:

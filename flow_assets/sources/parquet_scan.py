@@ -71,9 +71,9 @@ class ParquetScan:
         return [*dict.fromkeys([*self._spoken, *self._spoken.values()]), f"{self._repaired}/"]
 
     @property
-    def estimate(self) -> int | None:
+    def rows(self) -> int | None:
         counts = [file.rows for file in self._files]
-        return None if None in counts else sum(count for count in counts if count is not None)
+        return None if self._span or None in counts else sum(count for count in counts if count is not None)
 
     def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
         self._place.prepare(engine)

@@ -205,6 +205,11 @@ class Flow(Strict):
     freshness: Freshness | None = Field(
         default=None, description="How old the newest delivery may become.", examples=[{"fail_after": "60m"}]
     )
+    heal: Flag = Field(
+        default=False,
+        description="`true`: what the audit finds missing is delivered without asking, as a new revision or by regeneration. "
+        "Else a failed check says what to run.",
+    )
     enabled: Flag = Field(default=True, description="`false` pauses the flow; its intervals are delivered once it is enabled again.")
 
     @field_validator("history_start")

@@ -25,7 +25,7 @@ class MemoryScan:
         self._rows = rows
 
     @property
-    def estimate(self) -> int | None:
+    def rows(self) -> int | None:
         return int(self._rows.num_rows)
 
     def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:

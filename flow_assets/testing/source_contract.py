@@ -85,7 +85,7 @@ class SourceContract:
         source = filled.open()
         with source.inserted_between(source.cursor_at(BEGIN - 9999 * MINUTE), source.cursor_at(BEGIN)) as scan:
             assert read(scan, tmp_path) == []
-            assert scan.estimate in (None, 0)
+            assert scan.rows in (None, 0)
 
     def test_an_interval_without_rows_still_has_its_columns_and_types(self, filled: EventTable, tmp_path: Path) -> None:
         source = filled.open()
@@ -237,7 +237,7 @@ class SourceContract:
         freshest = table.open().freshest()
         assert (freshest.inserted, freshest.event, freshest.unplaced) == (None, None, 0)
 
-    def test_an_estimate_is_never_too_low(self, filled: EventTable, tmp_path: Path) -> None:
+    def test_a_number_of_rows_told_by_statistics_is_exact(self, filled: EventTable, tmp_path: Path) -> None:
         for after, upto in ((0, 1), (1, 2), (0, 3), (3, 4)):
             with between(filled.open(), after, upto) as scan:
-                assert scan.estimate is None or scan.estimate >= len(read(scan, tmp_path))
+                assert scan.rows is None or scan.rows == len(read(scan, tmp_path))
