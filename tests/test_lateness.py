@@ -97,6 +97,6 @@ def test_lateness_is_said_by_its_two_largest_units_rounded_up(seconds: int, said
 
 
 def test_a_share_is_rounded_down_so_that_all_is_really_all() -> None:
-    assert [format_share(share) for share in (0, 0.5, 0.992, 0.99899, 0.999999, 1)] == [
-        *("0 %", "50 %", "99.2 %", "99.89 %", "99.99 %", "100 %"),
+    assert [format_share(share) for share in (0, 0.5, 0.57, 0.992, 0.99899, 0.999999, 1)] == [
+        *("0 %", "50 %", "57 %", "99.2 %", "99.89 %", "99.99 %", "100 %"),
     ]  # fmt: skip

@@ -104,4 +104,4 @@ def format_lateness(seconds: int) -> str:
 
 def format_share(share: float) -> str:
     """``99.98 %``, rounded down: ``100 %`` is all of it."""
-    return f"{math.floor(share * 10_000) / 100:.2f}".rstrip("0").rstrip(".") + " %"
+    return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f}".rstrip("0").rstrip(".") + " %"
