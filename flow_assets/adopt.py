@@ -7,7 +7,7 @@ from pathlib import Path
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import PermanentError
 from flow_assets.ledger.manifest import Manifest
-from flow_assets.ledger.report import parse_report
+from flow_assets.ledger.report import parse_report, report_text
 from flow_assets.ledger.store import Recorded
 from flow_assets.line import Line
 from flow_assets.plan.delivery import delivery_names
@@ -54,6 +54,17 @@ def settle(line: Line, now: datetime) -> Manifest | None:
     found = adopt(line, announced, now) if line.destination.stat(announced) else None
     line.ledger.announce(line.flow.name, None)
     return found
+
+
+def put_back(line: Line, recorded: Recorded) -> None:
+    """Put manifest and report of what is recorded again, as the ledger has them. Its parts are left as they are."""
+    listed = report_text([file.path for file in recorded.manifest.files])
+    notes = ((recorded.manifest.to_json(), manifest_path(recorded.report_path)), (listed, recorded.report_path))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "note"
+        for data, path in notes:
+            file.write_bytes(data)
+            line.destination.put(file, path)
 
 
 def is_whole(destination: Destination, recorded: Recorded) -> bool:

@@ -13,6 +13,8 @@ from rich.table import Table
 from flow_assets.deliver import Delivered
 from flow_assets.deliver import Progress as HowFar
 from flow_assets.plan.delivery import DeliveryPlan
+from flow_assets.verify.findings import Progress as ReadSoFar
+from flow_assets.verify.findings import Verified
 
 Show = Callable[[HowFar], None]
 
@@ -99,6 +101,39 @@ def progress_of(flow: str, intervals: int) -> Iterator[Callable[[str], Show]]:
             return show
 
         yield begin
+
+
+@contextmanager
+def reading_back(flow: str) -> Iterator[Callable[[ReadSoFar], None]]:
+    """A progress bar on standard error when a terminal watches it."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        reports = bars.add_task(f"{flow}: reports", total=None)
+
+        def show(far: ReadSoFar) -> None:
+            description = f"{flow}: reports ({far.parts} parts, {far.bytes / 1e6:.1f} MB read back)"
+            bars.update(reports, description=description, completed=far.reports, total=far.reports_total)
+
+        yield show
+
+
+def verified_lines(done: Verified) -> Iterator[str]:
+    """What was found, a sentence a line, and in the last one what was looked at."""
+    yield from (str(finding) for finding in done.findings)
+    yield from (f"removed: {path}" for path in done.removed)
+    yield from (f"reconciled: {what}" for what in done.reconciled)
+    yield from (f"note: {note}" for note in done.notes)
+    what, verdict = done.summary, "everything holds" if done.holds else f"{len(done.findings):,} findings"
+    span = f", {what.span.start:%Y-%m-%d %H:%M} to {what.span.end:%Y-%m-%d %H:%M} UTC" if what.span else ""
+    read = f"{what.reports:,} reports, {what.parts:,} parts with {what.rows:,} rows and {what.bytes / 1e6:,.1f} MB read back{span}"
+    superseded = (
+        f"; superseded: {what.superseded:,} files still there, {what.cleaned:,} cleaned up" if what.superseded + what.cleaned else ""
+    )
+    yield f"{done.flow}: {verdict} — {read}{superseded}"
 
 
 def _shortened(names: Sequence[str], most: int = 12) -> str:

@@ -1,8 +1,9 @@
 """Which reports are there, and what does each list? Nothing is believed before report, manifest and name say the same."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -11,7 +12,7 @@ from flow_assets.destinations.copying import copy
 from flow_assets.errors import PermanentError
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.report import parse_report
-from flow_assets.plan.names import Kind, Layout, manifest_path
+from flow_assets.plan.names import Kind, Layout, beginning, manifest_path
 from flow_assets.plan.times import compact
 
 T = TypeVar("T")
@@ -31,6 +32,11 @@ class Report:
     revision: int
 
     @property
+    def end(self) -> datetime:
+        """``moment`` as an aware UTC time."""
+        return datetime.strptime(self.moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+    @property
     def replaces(self) -> bool:
         """Whether it is one of those that supersede files."""
         return self.kind == "regeneration" or self.revision > 0
@@ -46,12 +52,14 @@ class Delivery:
 
 def find_reports(destination: Destination, layout: Layout, folder: str, flow: str) -> list[Report]:
     """The reports of a flow in a folder, oldest first. Those of a flow whose name only begins alike are not among them."""
-    beginning = f"{folder}/{flow}{'/' if layout == 'folders' else '_'}"
-    found = []
-    for entry in destination.list(beginning + _MILLENNIUM):
-        if name := _NAME.fullmatch(entry.path.removeprefix(beginning)):
-            found.append(Report(name[1], entry.path, cast("Kind", name[2]), int(name[3] or 0)))
-    return sorted(found)
+    entries = destination.list(beginning(layout, folder, flow) + _MILLENNIUM)
+    return sorted(report for entry in entries if (report := report_named(entry.path, layout, folder, flow)))
+
+
+def report_named(path: str, layout: Layout, folder: str, flow: str) -> Report | None:
+    """What a path says if it is that of a report of this flow in this folder."""
+    name = _NAME.fullmatch(path.removeprefix(beginning(layout, folder, flow)))
+    return Report(name[1], path, cast("Kind", name[2]), int(name[3] or 0)) if name else None
 
 
 def folders_of(paths: Iterable[str], layout: Layout, flow: str) -> set[str]:
@@ -70,13 +78,18 @@ def read_delivery(destination: Destination, report: Report, flow: str, spool: Pa
     beside = manifest_path(report.path)
     listed = _read(destination, report.path, spool, parse_report)
     manifest = _read(destination, beside, spool, Manifest.from_json)
-    said = (manifest.flow, manifest.kind, compact(manifest.interval.end), manifest.revision)
-    paths = tuple(file.path for file in manifest.files)
-    if said != (flow, report.kind, report.moment, report.revision) or paths != listed or len(set(paths)) < len(paths):
+    if not fits(report, listed, manifest, flow):
         raise PermanentError(f"{report.path} does not fit {beside}: it is not loaded — ask the sender to put both back as delivered")
-    if both := set(paths).intersection(manifest.supersedes):
+    if both := {file.path for file in manifest.files}.intersection(manifest.supersedes):
         raise PermanentError(f"{beside} lists {min(both)} and supersedes it: it is not loaded — ask the sender for an explanation")
     return Delivery(report, manifest)
+
+
+def fits(report: Report, listed: Sequence[str], manifest: Manifest, flow: str) -> bool:
+    """Whether a report's name, what it lists, and its manifest say the same; a file is listed once."""
+    said = (manifest.flow, manifest.kind, compact(manifest.interval.end), manifest.revision)
+    paths = tuple(file.path for file in manifest.files)
+    return said == (flow, report.kind, report.moment, report.revision) and paths == tuple(listed) and len(set(paths)) == len(paths)
 
 
 def fetch_part(destination: Destination, file: File, local: Path) -> Path:

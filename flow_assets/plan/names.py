@@ -11,10 +11,12 @@ Flat (sFTP, FTP)::
     {folder}/{flow}_20211031T102000Z_delivery.report
 """
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from functools import cache
+from typing import Literal, cast
 
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.partitions import partition_folders, partition_label
@@ -23,8 +25,14 @@ from flow_assets.spec.flow import Format, PartitionBy
 
 Layout = Literal["folders", "flat"]
 Kind = Literal["delivery", "regeneration"]
+NameKind = Literal["part", "manifest", "report"]
 
 NAMESPACE = uuid.UUID("5ab0d6a8-5a0c-5c39-9d2d-6d0f1f0c7a11")
+
+_PART = r"data_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}_\d{3,}_\d+_\d+\.(?:(?:csv|ndjson)(?:\.gz)?|parquet)"
+_FOLDERS = r"(?:date=(?:unknown|\d{4}-\d\d-\d\d(?:/hour=\d\d(?:/min=\d\d-\d\d)?)?)/)?"
+_LABEL = r"(?:(?:unknown|\d{4}-\d\d-\d\d(?:_\d\d(?:_\d\d-\d\d)?)?)_)?"
+_NOTE = r"\d{8}T\d{6}Z_(?:delivery|regeneration)(?:_r[1-9]\d*)?"
 
 
 def layout_of(destination_type: str) -> Layout:
@@ -74,3 +82,21 @@ class Names:
 def manifest_path(report_path: str) -> str:
     """The manifest beside a report."""
     return report_path.removesuffix(".report") + ".manifest.json"
+
+
+def beginning(layout: Layout, folder: str, flow: str) -> str:
+    """What every path of a flow in a folder begins with. In a flat folder, those of a flow with a longer name may begin so, too."""
+    return f"{folder}/{flow}{'/' if layout == 'folders' else '_'}"
+
+
+def own_name(layout: Layout, folder: str, flow: str, path: str) -> NameKind | None:
+    """What a path would be if it were one of this flow's in this folder; None if it cannot be."""
+    found = _own(layout, folder, flow).fullmatch(path)
+    return cast("NameKind", found.lastgroup) if found else None
+
+
+@cache
+def _own(layout: Layout, folder: str, flow: str) -> re.Pattern[str]:
+    part = (f"data/{_FOLDERS}" if layout == "folders" else _LABEL) + _PART
+    kinds = rf"(?P<part>{part})|(?P<manifest>{_NOTE}\.manifest\.json)|(?P<report>{_NOTE}\.report)"
+    return re.compile(f"{re.escape(beginning(layout, folder, flow))}(?:{kinds})")
