@@ -78,15 +78,14 @@ def test_deliver_makes_every_missing_interval_and_then_nothing(project: Path) ->
 
 
 def test_list_says_how_late_rows_were_and_how_complete_that_makes_the_newest_hour(project: Path) -> None:
-    assert [json.loads(run("list", "--json").stdout)[0][key] for key in ("lateness", "newest_hour", "nearly_all_until")] == [None] * 3
+    assert [json.loads(run("list", "--json").stdout)[0][key] for key in ("lateness", "completeness")] == [None, None]
     run("deliver", "feed", "--until", "2026-01-01T11:00:00Z")
     [flow] = json.loads(run("list", "--json").stdout)
     assert flow["lateness"] == {"p50": 0, "p99": 720, "max": 720}
-    assert flow["newest_hour"] == {"hour": "2026-01-01T10", "complete": 0.95}, "a quarter of the rows come 12 minutes late"
-    assert flow["nearly_all_until"] == "2026-01-01T10:48:00.000000Z"
+    assert flow["completeness"] == {"of": "2026-01-01T10", "share": 0.9375, "nearly_all_until": "2026-01-01T10:48:00.000000Z"}
     told = run("list").stdout
     assert "p50 0, p99 12m, max 12m" in told
-    assert "2026-01-01T10 is 95 % complete" in told
+    assert "2026-01-01T10 is 93.75 % complete; nearly all is there until 2026-01-01T10:48" in told
 
 
 def test_again_repairs_or_revises(project: Path) -> None:

@@ -18,8 +18,9 @@ from flow_assets.defs.parts import DeliveredParts, delivered_parts, every_delive
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered, Progress, deliver
 from flow_assets.errors import FlowError, PermanentError, RetryableError
-from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
+from flow_assets.plan.lateness import completeness
+from flow_assets.reading import Line
 from flow_assets.spec.destination import Destination, S3Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.specs import Specs
@@ -103,8 +104,9 @@ class DeliveryIOManager(dg.IOManager):
     def _metadata(self, flow: Flow, delivered: Delivered, seconds: float) -> Metadata:
         ledger, specs = self._project.opened.ledger, self._project.specs
         last_day = ledger.lateness_all([flow.name])[flow.name]
-        complete = completeness_metadata(last_day, ledger.contiguous_until(flow.name, flow.start, flow.cadence))
-        return delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, specs, seconds) | complete
+        complete = completeness(last_day, flow.cadence, ledger.contiguous_until(flow.name, flow.start, flow.cadence))
+        said = delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, specs, seconds)
+        return said | completeness_metadata(last_day, complete)
 
     def _touched(self, flow: Flow, delivered: Delivered, is_shown: bool) -> Iterator[dg.AssetMaterialization]:
         """Events by event time, for rows that Dagster has not been told of."""

@@ -12,7 +12,7 @@ import dagster as dg
 
 from flow_assets.ledger.manifest import CursorSpan, File, Manifest, PartitionRows, SchemaColumn
 from flow_assets.plan.cursors import cursor_to_json
-from flow_assets.plan.lateness import Late, completeness, format_percentiles, percentiles
+from flow_assets.plan.lateness import Completeness, Late, format_percentiles, percentiles
 from flow_assets.plan.names import manifest_path
 from flow_assets.spec.destination import Destination, FtpDestination, LocalDestination, S3Destination, SftpDestination
 from flow_assets.spec.specs import Specs
@@ -54,15 +54,14 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
     return found if seconds is None else found | {"seconds": round(seconds, 3)}
 
 
-def completeness_metadata(last_day: Sequence[Late], delivered_until: datetime | None) -> Metadata:
+def completeness_metadata(last_day: Sequence[Late], complete: Completeness | None) -> Metadata:
     """How late the flow's rows were in the last day that it delivered, and how complete that makes event hours, as of a delivery."""
-    complete = completeness(last_day, delivered_until) if delivered_until else None
     if complete is None:
         return {}
     return {
         "lateness_last_day": format_percentiles(percentiles(last_day)),
-        "newest_hour": f"{complete.sentence}; nearly all (99.9 %) is there until {minute(complete.nearly_all_until)} UTC",
-        "newest_hour_percent": complete.share * 100,
+        "completeness": complete.sentence,
+        "completeness_percent": complete.share * 100,
     }
 
 

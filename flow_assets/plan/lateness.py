@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flow_assets.plan.intervals import Interval, floor
+from flow_assets.plan.intervals import Interval, floor, intervals_between
 from flow_assets.plan.partitions import partition_key
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
@@ -30,21 +30,21 @@ class Late:
 
 @dataclass(frozen=True)
 class Completeness:
-    """How complete (0 to 1) the newest event hour is that has ended, and until which event time nearly all (99.9 %) is there."""
+    """How complete (0 to 1) the newest event hour is that has ended (of a daily flow: day), and until when nearly all (99.9 %) is there."""
 
-    hour: Interval
+    newest: Interval
     share: float
     nearly_all_until: datetime
 
     @property
     def key(self) -> str:
-        """The hour as its partition is named, ``2026-01-31T10``."""
-        return partition_key("hour", self.hour.start)
+        """The hour as its partition is named, ``2026-01-31T10``; the day, ``2026-01-31``."""
+        return partition_key("hour" if self.newest.end - self.newest.start == HOUR else "date", self.newest.start)
 
     @property
     def sentence(self) -> str:
-        """``2026-01-31T10 is 99.2 % complete``."""
-        return f"{self.key} is {format_share(self.share)} complete"
+        """``2026-01-31T10 is 99.2 % complete; nearly all is there until 2026-01-31T09:48``."""
+        return f"{self.key} is {format_share(self.share)} complete; nearly all is there until {self.nearly_all_until:%Y-%m-%dT%H:%M}"
 
 
 def percentile(found: Sequence[Late], share: float) -> int | None:
@@ -68,27 +68,29 @@ def format_percentiles(found: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {format_lateness(seconds)}" for name, seconds in found.items())
 
 
-def share_delivered(found: Sequence[Late], happened: Interval, delivered_until: datetime) -> float | None:
+def share_delivered(found: Sequence[Late], happened: Interval, cadence: timedelta, delivered_until: datetime) -> float | None:
     """How much of what happened in a span is delivered (0 to 1), if its rows are as late as those that were counted; None if none were.
 
-    ``delivered_until`` is the end of the newest interval with no gap before it. A row that happened at t and is late by d was inserted
-    in the interval that begins at t + d; so it is delivered if t + d lies before ``delivered_until``, whatever the cadence.
+    The span consists of whole intervals of the cadence; ``delivered_until`` is the end of the newest interval with no gap before it. A row
+    that is not late is there once the interval is delivered in which it happened, a late one once as much more is as it is late.
     """
     rows = sum(late.rows for late in found)
-    length = (happened.end - happened.start).total_seconds()
-    passed = (delivered_until - happened.start).total_seconds()
-    there = math.fsum(late.rows * min(max((passed - late.seconds) / length, 0.0), 1.0) for late in found)
-    return min(there / rows, 1.0) if rows else None
+    waited = [(delivered_until - each.end).total_seconds() for each in intervals_between(happened.start, happened.end, cadence)]
+    there = sum(late.rows for late in found for seconds in waited if late.seconds <= seconds)
+    return there / (rows * len(waited)) if rows else None
 
 
-def completeness(found: Sequence[Late], delivered_until: datetime) -> Completeness | None:
-    """How complete event times are, if rows go on being as late as those that were counted; None if none were."""
-    end = floor(delivered_until, HOUR)
-    hour, nearly_all = Interval(end - HOUR, end), percentile(found, NEARLY_ALL)
-    share = share_delivered(found, hour, delivered_until)
+def completeness(found: Sequence[Late], cadence: timedelta, delivered_until: datetime | None) -> Completeness | None:
+    """How complete event times are, if rows go on being as late as those that were counted; None if none were, or nothing is delivered."""
+    if delivered_until is None:
+        return None
+    length = max(cadence, HOUR)
+    end = floor(delivered_until, length)
+    newest, nearly_all = Interval(end - length, end), percentile(found, NEARLY_ALL)
+    share = share_delivered(found, newest, cadence, delivered_until)
     if share is None or nearly_all is None:
         return None
-    return Completeness(hour, share, delivered_until - timedelta(seconds=nearly_all))
+    return Completeness(newest, share, delivered_until - timedelta(seconds=nearly_all))
 
 
 def format_lateness(seconds: int) -> str:
