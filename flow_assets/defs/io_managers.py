@@ -106,7 +106,7 @@ class DeliveryIOManager(dg.IOManager):
         last_day = ledger.lateness_all([flow.name])[flow.name]
         complete = completeness(last_day, flow.cadence, ledger.contiguous_until(flow.name, flow.start, flow.cadence))
         said = delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, specs, seconds)
-        return said | completeness_metadata(last_day, complete)
+        return completeness_metadata(last_day, complete) | said
 
     def _touched(self, flow: Flow, delivered: Delivered, is_shown: bool) -> Iterator[dg.AssetMaterialization]:
         """Events by event time, for rows that Dagster has not been told of."""
