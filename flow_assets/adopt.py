@@ -9,10 +9,10 @@ from flow_assets.errors import PermanentError
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report, report_text
 from flow_assets.ledger.store import Recorded
-from flow_assets.line import Line
 from flow_assets.plan.delivery import delivery_names
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.names import manifest_path
+from flow_assets.reading import Line
 
 
 def newest_report(line: Line, interval: Interval) -> str | None:

@@ -12,11 +12,12 @@ from datetime import datetime
 from flow_assets.deliver import Delivered, deliver
 from flow_assets.errors import PermanentError
 from flow_assets.ledger.store import Recorded
-from flow_assets.line import Line, regenerated
+from flow_assets.line import regenerated
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.regeneration import overlaps, spans
 from flow_assets.plan.times import format_time
+from flow_assets.reading import Line
 from flow_assets.recount import Changes, changes_of, in_source, interval_of, standing
 from flow_assets.regenerate import frontier, regenerate
 
@@ -206,7 +207,8 @@ def _recount_partitions(
 
 def _of_partition(line: Line, key: str, delivered: int, found: int) -> Difference:
     [span] = spans(line.flow.partition_by, [key])
-    return Difference(None, span, delivered, found, found > delivered, _regenerate(line, span))
+    doubled = line.flow.deduplicate is not None  # a row that appeared may make a duplicate of one that was delivered after it
+    return Difference(None, span, delivered, found, found > delivered or doubled, _regenerate(line, span))
 
 
 def _regenerate(line: Line, span: Interval) -> str:

@@ -55,7 +55,7 @@ def delivered_line(flow: str, delivered: Delivered) -> str:
 def print_plan(plan: DeliveryPlan) -> None:
     """A plan, as a person reads it."""
     tally = plan.tally
-    excluded = f"{tally.excluded_privacy:,} excluded by privacy, {tally.excluded_filter:,} by filter"
+    excluded = f"{tally.excluded_privacy:,} excluded by privacy, {tally.excluded_filter:,} by filter, {tally.duplicates:,} duplicates"
     print_table(
         ("", ""),
         [

@@ -20,9 +20,10 @@ from flow_assets.ledger.deliveries import interval_of
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.planned import manifest_of
 from flow_assets.ledger.report import report_text
-from flow_assets.line import Line, Reading, cursors_of, decided_cursor, next_plan, open_reading, plan_interval
+from flow_assets.line import cursors_of, decided_cursor, next_plan, plan_interval
 from flow_assets.plan.delivery import DeliveryPlan
 from flow_assets.plan.intervals import Interval
+from flow_assets.reading import Line, Reading, open_reading
 from flow_assets.stages.encode import encode
 from flow_assets.stages.parts import Part
 

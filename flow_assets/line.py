@@ -1,92 +1,29 @@
-"""What does one flow's delivery need, and what would it do? Opens the source, counts its rows, and plans."""
+"""What would one flow's delivery do? Counts the rows between two cursors, and plans."""
 
-import logging
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
-import duckdb
-
-from flow_assets.destinations.contract import Destination
-from flow_assets.errors import FlowError, PermanentError, SpecError
+from flow_assets.errors import PermanentError
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.planned import is_same
-from flow_assets.ledger.store import Ledger, Recorded
-from flow_assets.plan.columns import Column, selected_columns
+from flow_assets.ledger.store import Recorded
+from flow_assets.plan.columns import selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import DeliveryPlan, plan_delivery
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.regeneration import overlaps
-from flow_assets.sources.contract import Scan, Source
-from flow_assets.spec.check import check_columns
-from flow_assets.spec.flow import Flow, Include, PartitionBy
+from flow_assets.reading import Line, Reading, open_reading
+from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.model import spec_hash
 from flow_assets.spec.specs import Specs
-from flow_assets.spec.where import where_columns
 from flow_assets.stages.count import count
-from flow_assets.stages.encode import event_time_column
-from flow_assets.stages.engine import lock, open_engine
-from flow_assets.stages.shape import happened_within
-from flow_assets.stages.values import identifier
 
 COSMETIC = ("description", "owners", "freshness", "enabled", "heal", "every", "start", "history_start")
 """Keys of a flow that do not change what the files of an interval hold."""
 
-log = logging.getLogger(__name__)
-T = TypeVar("T")
-CursorAt = Callable[["Line", datetime], Cursor]
-
-
-@dataclass(frozen=True)
-class Line:
-    """What one flow's deliveries need. ``holder`` says, to whoever finds the flow busy, who we are."""
-
-    specs: Specs
-    flow: Flow
-    source: Source
-    destination: Destination
-    ledger: Ledger
-    spool: Path
-    holder: str = "this process"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Rows in a locked engine, the source's columns, and the cursors that the rows lie between; of a span of event time, or any.
-
-    ``later`` are columns that the flow needs and that the source gained after the rows: they are null.
-    """
-
-    engine: duckdb.DuckDBPyConnection
-    scan: Scan
-    available: tuple[Column, ...]
-    cursors: tuple[Cursor | None, Cursor]
-    condition: str | None = None
-    later: tuple[Column, ...] = ()
-
-    def attach(self, columns: Sequence[str]) -> str:
-        """The FROM clause that offers these columns."""
-        later = {column.name: column for column in self.later}
-        relation = self.scan.attach(self.engine, [name for name in columns if name not in later])
-        nulls = "".join(f", NULL::{later[name].type} AS {identifier(name)}" for name in columns if name in later)
-        if not nulls and self.condition is None:
-            return relation
-        return f"(SELECT *{nulls} FROM {relation} WHERE {self.condition or 'true'})"
-
-    def repaired(self, query: Callable[[], T]) -> T:
-        """What ``query`` gives. If it fails on text that the source can repair, it is run again from its beginning."""
-        while True:
-            try:
-                return query()
-            except FlowError as error:
-                told = self.scan.repair(error.__cause__) if isinstance(error.__cause__, Exception) else None
-                if told is None:
-                    raise
-                log.warning("%s", told)
+CursorAt = Callable[[Line, datetime], Cursor]
 
 
 def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
@@ -100,56 +37,6 @@ def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
     cursors = cursors_of(line, interval, recorded, expected_cursor)
     with tempfile.TemporaryDirectory() as spool, open_reading(line, cursors, Path(spool)) as reading:
         return next_plan(line, interval, reading, recorded)
-
-
-@contextmanager
-def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Iterator[Reading]:
-    """The rows between two cursors, ready to be queried."""
-    columns, later = _fitting_columns(line, cursors[1])
-    with _locked(spool, line.source.inserted_between(*cursors)) as (engine, scan):
-        yield Reading(engine, scan, (*columns, *later), cursors, later=later)
-
-
-@contextmanager
-def open_reading_of_span(line: Line, span: Interval, as_of: Cursor, spool: Path) -> Iterator[Reading]:
-    """The rows of a span of event time as of a cursor, ready to be queried."""
-    columns, later = _fitting_columns(line, as_of)
-    event_time = event_time_column(line.specs.sources[line.flow.source].columns, (*columns, *later))
-    with _locked(spool, line.source.happened_between(span.start, span.end, as_of)) as (engine, scan):
-        yield Reading(engine, scan, (*columns, *later), (None, as_of), happened_within(event_time, span), later)
-
-
-@contextmanager
-def _locked(spool: Path, rows: AbstractContextManager[Scan]) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan]]:
-    with open_engine(spool) as engine, rows as scan:
-        scan.prepare(engine)
-        lock(engine, scan.paths)
-        yield engine, scan
-
-
-def _fitting_columns(line: Line, at: Cursor) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
-    """The source's columns as of a cursor, and those that it gained later and that the flow names.
-
-    Raises:
-        SpecError: the flow does not fit the source, not even as it is now.
-    """
-    columns = line.source.columns(at)
-    if not check_columns(line.flow.name, line.specs, columns):
-        return columns, ()
-    now = line.source.columns()
-    if problems := check_columns(line.flow.name, line.specs, now):
-        raise SpecError(problems)
-    known, named = {column.name for column in columns}, _named_columns(line)
-    return columns, tuple(column for column in now if column.name not in known and column.name.lower() in named)
-
-
-def _named_columns(line: Line) -> set[str]:
-    """The columns that a flow's spec and its source's name, in lower case."""
-    flow = line.flow
-    included = flow.properties.include if isinstance(flow.properties, Include) else ()
-    deciding = where_columns(flow.where) if flow.where else ()
-    parts = line.specs.sources[flow.source].columns.model_dump().values()
-    return {name.lower() for name in (*included, *deciding, *parts) if name}
 
 
 def cursors_of(line: Line, interval: Interval, recorded: Recorded | None, cursor_at: CursorAt) -> tuple[Cursor, Cursor]:

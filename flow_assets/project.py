@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from flow_assets.destinations.opening import open_destination
 from flow_assets.ledger.store import Ledger
-from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval, due, uncovered
+from flow_assets.reading import Line
 from flow_assets.sources.opening import open_source
 from flow_assets.spec.specs import Specs
 

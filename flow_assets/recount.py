@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from flow_assets.ledger.store import Recorded
-from flow_assets.line import Line, Reading, content_hash, cursors_of, expected_cursor, open_reading, open_reading_of_span, regenerated
+from flow_assets.line import content_hash, cursors_of, expected_cursor, regenerated
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import Tally
 from flow_assets.plan.intervals import Interval, ceiling
 from flow_assets.plan.partitions import partition_bounds, partition_key
 from flow_assets.plan.regeneration import overlaps
+from flow_assets.reading import Line, Reading, open_reading, open_reading_of_span
 from flow_assets.stages.count import count
 
 

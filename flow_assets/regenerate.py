@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from flow_assets.adopt import settle
 from flow_assets.deliver import Delivered, Progress, flow_spool, put_all
 from flow_assets.errors import PermanentError
-from flow_assets.line import Line, Reading, content_hash, decided_cursor, open_reading_of_span
+from flow_assets.line import content_hash, decided_cursor
 from flow_assets.plan.columns import selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import DeliveryPlan
 from flow_assets.plan.intervals import Interval, ceiling
 from flow_assets.plan.partitions import ALL, partition_key
 from flow_assets.plan.regeneration import overlaps, plan_regeneration, within
+from flow_assets.reading import Line, Reading, open_reading_of_span
 from flow_assets.stages.count import count
 
 PATIENCE = timedelta(minutes=10)

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.ledger.store import Ledger
-from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
+from flow_assets.reading import Line
 from flow_assets.sources.contract import Source
 from flow_assets.spec.load import load_specs
 

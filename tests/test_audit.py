@@ -10,8 +10,8 @@ import pytest
 from flow_assets.audit import audit, heal
 from flow_assets.deliver import deliver
 from flow_assets.ledger.store import Ledger
-from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
+from flow_assets.reading import Line
 from flow_assets.regenerate import regenerate
 from flow_assets.sources.opening import open_source
 from flow_assets.spec.load import load_specs

@@ -12,7 +12,7 @@ from flow_assets.errors import BusyError, PermanentError, RetryableError, SpecEr
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report
 from flow_assets.ledger.store import Ledger
-from flow_assets.line import Line
+from flow_assets.reading import Line
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource
 from tests.consumer import counted

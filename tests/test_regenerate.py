@@ -9,9 +9,9 @@ import pytest
 from flow_assets.deliver import deliver
 from flow_assets.errors import BusyError, PermanentError, RetryableError
 from flow_assets.ledger.store import Ledger
-from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.regeneration import removal_sql, span_of
+from flow_assets.reading import Line
 from flow_assets.regenerate import plan_span, regenerate
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource

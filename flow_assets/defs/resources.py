@@ -15,8 +15,8 @@ import dagster as dg
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.opening import open_destination
-from flow_assets.line import Line
 from flow_assets.project import Project
+from flow_assets.reading import Line
 from flow_assets.sources.duckdb_file import MEMORY_LIMIT
 from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.source import DuckDBSource

@@ -66,6 +66,20 @@ def due(start: datetime, cadence: timedelta, now: datetime, covered: Iterable[In
             at = end
 
 
+def merged(spans: Iterable[Interval], most: int | None = None) -> list[Interval]:
+    """The spans joined where they touch, oldest first; at most ``most``, then also joined across the smallest gaps."""
+    found: list[Interval] = []
+    for span in sorted(spans):
+        if found and span.start <= found[-1].end:
+            found[-1] = Interval(found[-1].start, max(span.end, found[-1].end))
+        else:
+            found.append(span)
+    while most is not None and len(found) > most:
+        at = min(range(len(found) - 1), key=lambda number: found[number + 1].start - found[number].end)
+        found[at : at + 2] = [Interval(found[at].start, found[at + 1].end)]
+    return found
+
+
 def uncovered(span: Interval, covered: Iterable[Interval]) -> Iterator[Interval]:
     """What is left of ``span`` without the covered stretches, oldest first."""
     at = span.start

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import Counted, DeliveryPlan, PartitionPlan, Tally
-from flow_assets.plan.intervals import Interval, ceiling, floor
+from flow_assets.plan.intervals import Interval, ceiling, floor, merged
 from flow_assets.plan.names import NAMESPACE, Names, extension, layout_of
 from flow_assets.plan.partitions import LENGTHS, partition_bounds
 from flow_assets.plan.times import format_time
@@ -81,16 +81,7 @@ def within(level: PartitionBy, key: str, span: Interval) -> bool:
 
 def spans(level: PartitionBy, keys: Iterable[str], most: int | None = None) -> list[Interval]:
     """The contiguous spans of event time that keys stand for, oldest first; at most ``most``, then with the smallest gaps between them."""
-    found: list[Interval] = []
-    for start, end in sorted({bounds for key in keys if (bounds := partition_bounds(level, key))}):
-        if found and found[-1].end == start:
-            found[-1] = Interval(found[-1].start, end)
-        else:
-            found.append(Interval(start, end))
-    while most is not None and len(found) > most:
-        at = min(range(len(found) - 1), key=lambda number: found[number + 1].start - found[number].end)
-        found[at : at + 2] = [Interval(found[at].start, found[at + 1].end)]
-    return found
+    return merged((Interval(*bounds) for key in keys if (bounds := partition_bounds(level, key))), most)
 
 
 def removal_sql(event_time: str, span: Interval, table: str = "t") -> str:

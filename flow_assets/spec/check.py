@@ -40,7 +40,7 @@ def check_columns(flow_name: str, specs: Specs, columns: Sequence[NamedColumn]) 
     source = specs.sources[flow.source]
     types = {column.name: column.type for column in columns}
     in_source = [*_alike(columns), *_parts(source, types)]
-    in_flow = [*_named_properties(flow, types), *_nothing_left(flow, source, types), *_filter(flow, columns)]
+    in_flow = [*_named_properties(flow, types), *_nothing_left(flow, source, types), *_filter(flow, columns), *_key(flow, types)]
     return [
         *(specs.origins["source", flow.source].problem(*told) for told in in_source),
         *(specs.origins["flow", flow_name].problem(*told) for told in in_flow),
@@ -89,6 +89,11 @@ def _nothing_left(flow: Flow, source: Source, types: dict[str, str]) -> Iterator
     excluded = flow.properties.exclude if isinstance(flow.properties, Exclude) else ()
     if not set(types) - set(source.unavailable) - set(excluded):
         yield ("properties",), "no property is left to deliver", "exclude fewer"
+
+
+def _key(flow: Flow, types: dict[str, str]) -> Iterator[_Told]:
+    if flow.deduplicate is not None and flow.deduplicate.key not in types:
+        yield ("deduplicate", "key"), *_missing(flow.deduplicate.key, types)
 
 
 def _filter(flow: Flow, columns: Sequence[NamedColumn]) -> Iterator[_Told]:

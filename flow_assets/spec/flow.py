@@ -106,6 +106,26 @@ class Freshness(Strict):
         return value
 
 
+class Deduplicate(Strict):
+    """A row is dropped when an earlier-inserted row of the flow has the same key, and their event times are near each other."""
+
+    key: Line = Field(
+        description="The column that tells events apart. Rows without a value in it are never dropped.", examples=["event_id"]
+    )
+    within: Duration = Field(
+        description="How far apart in event time two rows may be and still be the same event. "
+        "Each delivery reads the keys of so much event time before and after its rows.",
+        examples=["1d"],
+    )
+
+    @field_validator("within")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if value < timedelta(seconds=1):
+            raise ValueError("is shorter than a second — write 1s or more")
+        return value
+
+
 def _which_properties(value: Any) -> str | None:
     if value == "all":
         return "all"
@@ -186,6 +206,11 @@ class Flow(Strict):
         examples=["event_name <> 'heartbeat'"],
         min_length=1,
         max_length=LONGEST_WHERE,
+    )
+    deduplicate: Deduplicate | None = Field(
+        default=None,
+        description="Drops rows that repeat an earlier one, across deliveries; regeneration drops the same ones.",
+        examples=[{"key": "event_id", "within": "1d"}],
     )
     format: Format = Field(description="How rows are encoded.", examples=[{"type": "csv"}])
     every: Every = Field(description="The cadence, aligned to it in UTC.")

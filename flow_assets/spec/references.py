@@ -59,6 +59,9 @@ def _asked_of_source(values: dict[str, Any], source: Source) -> Iterator[_Told]:
     if values.get("privacy_filter") in (True, "strict") and source.columns.consent is None:
         advice = f"add `columns.consent` to {file}, or write `privacy_filter: false`"
         yield ("privacy_filter",), f"the source `{source.name}` names no consent column", advice
+    rule = values.get("deduplicate")
+    if isinstance(rule, dict) and _is_unavailable(rule.get("key"), source):
+        yield ("deduplicate", "key"), *_unavailable(rule["key"], source)
     properties = values.get("properties")
     included = properties.get("include") if isinstance(properties, dict) else None
     for number, name in enumerate(included if isinstance(included, list) else ()):

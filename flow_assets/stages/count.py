@@ -40,11 +40,12 @@ def count(
     relation = attach(columns_deciding(flow, source, available))
     with engine_errors(f"flow {flow.name}: count rows"):
         found = engine.execute(tally_query(flow, source, event_time_column(source, available), relation, begins)).fetchall()
-    fates = {fate: sum(rows for f, _, _, rows, _ in found if f == fate) for fate in ("privacy", "filter")}
+    fates = {fate: sum(rows for f, _, _, rows, _ in found if f == fate) for fate in ("privacy", "filter", "duplicate")}
     written = [row[1:] for row in found if row[0] == "written"]
     partitions = [_counted(flow, bucket, list(rows)) for bucket, rows in groupby(written, itemgetter(0))]
     lateness = None if begins is None else _lateness(written)
-    return Tally(fates["privacy"], fates["filter"], tuple(sorted(partitions, key=lambda counted: counted.key)), lateness=lateness)
+    ordered = tuple(sorted(partitions, key=lambda counted: counted.key))
+    return Tally(fates["privacy"], fates["filter"], ordered, fates["duplicate"], lateness)
 
 
 def _counted(flow: Flow, bucket: int, found: Sequence[Written]) -> Counted:

@@ -1,6 +1,6 @@
 """Which rows, which columns? The queries of a delivery over a source's rows.
 
-Rows leave in this order of rules, and each is counted where it leaves: privacy filter, then sites and ``where``, then (later) duplicates.
+Rows leave in this order of rules, and each is counted where it leaves: privacy filter, then sites and ``where``, then duplicates.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from flow_assets.spec.source import SourceColumns
 from flow_assets.spec.where import where_columns
 from flow_assets.stages.values import identifier, literal
 
-BUCKET = "_flow_bucket"
+BUCKET, DUPLICATE = "_flow_bucket", "_flow_duplicate"
 UNKNOWN_BUCKET = -1
 """The bucket of rows whose event time cannot be filed."""
 
@@ -68,12 +68,13 @@ def columns_deciding(flow: Flow, source: SourceColumns, available: Sequence[Colu
 
 
 def tally_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, begins: datetime | None) -> str:
-    """SQL that counts rows by fate (``privacy``, ``filter``, ``written``), bucket and lateness, with the earliest event in µs since 1970.
+    """SQL that counts rows by fate (``privacy``, ``filter``, ``duplicate``, ``written``), bucket and lateness.
 
-    Lateness is that of written rows before ``begins``; null if nothing begins.
+    With the earliest event in µs since 1970. Lateness is that of written rows before ``begins``; null if nothing begins.
     """
-    privacy, kept = _privacy(flow, source), _filter(flow, source)
-    fate = f"CASE WHEN ({privacy}) IS NOT TRUE THEN 'privacy' WHEN ({kept}) IS NOT TRUE THEN 'filter' ELSE 'written' END"
+    privacy, passed = _privacy(flow, source), _filter(flow, source)
+    repeated = f" WHEN {DUPLICATE} THEN 'duplicate'" if flow.deduplicate else ""
+    fate = f"CASE WHEN ({privacy}) IS NOT TRUE THEN 'privacy' WHEN ({passed}) IS NOT TRUE THEN 'filter'{repeated} ELSE 'written' END"
     bucket, moment = bucket_expression(flow.partition_by, event_time), f"epoch_us({event_moment(event_time)})"
     rows = f"SELECT {fate} AS fate, {bucket} AS {BUCKET}, {moment} AS moment FROM {relation}"
     late = "NULL" if begins is None else f"CASE WHEN fate = 'written' THEN {lateness_expression('moment', begins)} END"
@@ -94,8 +95,13 @@ def lateness_expression(moment: str, begins: datetime) -> str:
 def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, expressions: Sequence[str]) -> str:
     """SQL of the delivered rows: the bucket, then ``expressions``, in insertion order."""
     bucket = bucket_expression(flow.partition_by, event_time)
-    keep = f"({_privacy(flow, source)}) AND ({_filter(flow, source)})"
-    return f"SELECT {bucket} AS {BUCKET}, {', '.join(expressions)} FROM {relation} WHERE {keep}"
+    first = f" AND NOT {DUPLICATE}" if flow.deduplicate else ""
+    return f"SELECT {bucket} AS {BUCKET}, {', '.join(expressions)} FROM {relation} WHERE {kept(flow, source)}{first}"
+
+
+def kept(flow: Flow, source: SourceColumns) -> str:
+    """SQL condition: neither the privacy filter nor sites or ``where`` exclude the row."""
+    return f"({_privacy(flow, source)}) AND ({_filter(flow, source)})"
 
 
 def _privacy(flow: Flow, source: SourceColumns) -> str:

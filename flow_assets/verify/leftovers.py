@@ -10,9 +10,9 @@ from flow_assets.destinations.paths import meant_path
 from flow_assets.errors import PermanentError
 from flow_assets.ingest.reports import Report, find_reports, report_named
 from flow_assets.ledger.manifest import Manifest
-from flow_assets.line import Line
 from flow_assets.plan.names import Layout, beginning, layout_of, manifest_path, own_name
-from flow_assets.verify.notes import read_notes
+from flow_assets.reading import Line
+from flow_assets.verify.notes import read_notes, without_advice
 
 OLD = timedelta(days=1)
 """How old a leftover is before it counts as one: until then a delivery may be at work."""
@@ -30,11 +30,11 @@ class Survey:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What no report lists: files by path, and what is left of puts. Those whose age the destination cannot tell stand apart."""
+    """What no report lists: files by path, with the time they are from, and what is left of puts. ``notes`` say what is not known."""
 
-    files: dict[str, datetime]
-    puts: tuple[Leftover, ...]
-    ageless: tuple[str, ...]
+    files: dict[str, datetime] = field(default_factory=dict)
+    puts: tuple[Leftover, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def layout(line: Line) -> Layout:
@@ -72,9 +72,14 @@ def find_leftovers(line: Line, there: Survey, listed: Collection[str], unread: I
             ageless.append(path)
         elif now - entry.modified > OLD:
             files[path] = entry.modified
-    puts = _cut_off(line, there.folders)
+    puts, notes = list[Leftover](), list[str]()
+    try:
+        puts = _cut_off(line, there.folders)
+    except PermanentError as error:  # a store may not know such a question, or not let us ask it
+        notes.append(f"what cut-off puts left was not looked for: {without_advice(error)}")
     ageless += [label(put) for put in puts if put.modified is None]
-    return Leftovers(files, tuple(put for put in puts if put.modified and now - put.modified > OLD), tuple(ageless))
+    notes += [f"{path}: no report lists it; the destination does not tell how old it is, so it is left alone" for path in ageless]
+    return Leftovers(files, tuple(put for put in puts if put.modified and now - put.modified > OLD), tuple(notes))
 
 
 def remove(line: Line, found: Leftovers, there: Survey, now: datetime, spool: Path) -> list[str]:

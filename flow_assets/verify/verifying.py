@@ -16,9 +16,9 @@ from flow_assets.adopt import adopt, put_back
 from flow_assets.errors import BusyError, PermanentError
 from flow_assets.ingest.reports import Report
 from flow_assets.ledger.deliveries import interval_of
-from flow_assets.line import Line
 from flow_assets.plan.names import manifest_path
 from flow_assets.plan.times import compact
+from flow_assets.reading import Line
 from flow_assets.stages.engine import lock, open_engine
 from flow_assets.verify.checking import Check
 from flow_assets.verify.findings import Finding, Progress, Verified, run
@@ -91,7 +91,7 @@ def _leftovers(check: Check, since: datetime | None, now: datetime, done: _Done)
         return find_leftovers(check.line, check.there, check.listed, unread, now, check.reading.spool)
     except PermanentError as error:
         done.notes.append(f"leftovers were not looked for: {error}")
-        return Leftovers({}, (), ())
+        return Leftovers()
 
 
 def _prune(check: Check, left: Leftovers, now: datetime, done: _Done) -> None:
@@ -134,8 +134,7 @@ def _result(check: Check, left: Leftovers, done: _Done) -> Verified:
     recorded_by_now = {report.path for report, known in check.mendable.items() if known is None and check.recorded(report)}
     findings = [found for found in check.findings if found.kind != "ledger" or found.where not in recorded_by_now]
     findings += [found for found in _leftover_findings(left, flow) if found.where not in done.removed]
-    ageless = [f"{path}: no report lists it; the destination does not tell how old it is, so it is left alone" for path in left.ageless]
-    notes = (*done.notes, *check.notes(), *ageless)
+    notes = (*done.notes, *check.notes(), *left.notes)
     return Verified(flow, tuple(findings), notes, check.summary(), tuple(done.removed), tuple(done.reconciled))
 
 
