@@ -300,3 +300,17 @@ def test_processes_that_record_at_once_lose_nothing(ledger: Ledger, ledger_url: 
         list(processes.map(open_and_record, [ledger_url] * 3, shares, timeout=60))
     assert [found.manifest for found in ledger.deliveries("shop")] == [manifest(number) for number in range(60)]
     assert ledger.contiguous_until("shop", START, CADENCE) == interval(59).end
+
+
+def test_what_is_recorded_is_found_by_the_name_of_its_report_and_by_its_files(ledger: Ledger) -> None:
+    record(ledger, 0, 1)
+    revised = manifest(1, revision=1)
+    ledger.record(revised, revised.report, NOW)
+    record(ledger, 5, flow="other")
+    assert sorted(ledger.report_paths("shop")) == sorted([manifest(0).report, manifest(1).report, revised.report])
+    assert sorted(ledger.report_paths("shop", interval(0).end)) == sorted([manifest(1).report, revised.report])
+    assert [one.manifest for one in ledger.reported("shop", "delivery", interval(1).end, 1)] == [revised]
+    assert ledger.reported("shop", "regeneration", interval(1).end, 1) == []
+    paths = {file.path for made in (manifest(0), revised) for file in made.files}
+    assert ledger.listed("shop", [*paths, *(f"nothing/{number}" for number in range(1200))]) == paths
+    assert ledger.listed("other", paths) == set()

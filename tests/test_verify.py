@@ -12,15 +12,17 @@ import pytest
 from flow_assets.deliver import deliver
 from flow_assets.destinations.contract import Leftover
 from flow_assets.destinations.local import LocalFolder
-from flow_assets.errors import RetryableError
+from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.report import report_text
 from flow_assets.ledger.store import Ledger
 from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
-from flow_assets.plan.names import manifest_path
+from flow_assets.plan.names import Layout, Names, manifest_path, own_name
+from flow_assets.plan.partitions import LENGTHS, partition_key
 from flow_assets.regenerate import regenerate
 from flow_assets.spec.destination import LocalDestination
+from flow_assets.spec.flow import PartitionBy
 from flow_assets.spec.load import load_specs
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource
@@ -299,6 +301,14 @@ def leave(memory: MemoryDestination, path: str, at: datetime | None, content: by
     return path
 
 
+def test_what_cut_off_puts_left_need_not_be_told(feed: Line, delivered: list[Manifest], memory: MemoryDestination, now: datetime) -> None:
+    left = leave(memory, own_names(feed)[0], now - LONG_AGO)
+    memory.fail("leftovers", PermanentError("a method that is not implemented — ask whoever runs the store"))
+    done = verify(feed, now=now, prune=True)
+    assert done.removed == (left,)
+    assert done.notes == ("what cut-off puts left was not looked for: a method that is not implemented",)
+
+
 @pytest.fixture(params=["folders", "flat"])
 def shaped(request: pytest.FixtureRequest, tmp_path: Path, source: MemorySource, memory: MemoryDestination, ledger: Ledger) -> Line:
     """A flow in folders, and one in a flat folder; each beside flows whose names begin alike."""
@@ -450,6 +460,22 @@ def test_nothing_is_changed_while_the_flow_is_delivered(
     assert sorted(kind for kind, _ in said(done)) == ["leftover", "report"]
     assert left in memory.files
     assert delivered[1].report not in memory.files
+
+
+@pytest.mark.parametrize("layout", ["folders", "flat"])
+@pytest.mark.parametrize("level", list(LENGTHS))
+def test_every_name_that_we_give_is_known_as_ours(layout: Layout, level: PartitionBy) -> None:
+    names = Names(layout, "a/b", "feed", GUID, level, "ndjson.gz")
+    key = "all" if level == "none" else partition_key(level, START)
+    for partition in {key, "all" if level == "none" else "unknown"}:
+        for number in (1, 1000):
+            path = names.part(partition, number)
+            assert own_name(layout, "a/b", "feed", path) == "part"
+            assert own_name(layout, "a/b", "fee", path) is None
+            assert own_name(layout, "b", "feed", path) is None
+    for revision in (0, 12):
+        assert own_name(layout, "a/b", "feed", names.report("regeneration", START, revision)) == "report"
+        assert own_name(layout, "a/b", "feed", names.manifest("delivery", START, revision)) == "manifest"
 
 
 # -- reconciling --------------------------------------------------------------------------------------------------------------------
