@@ -27,7 +27,7 @@ NO_SHRINK = (Phase.explicit, Phase.generate)
 """A shorter failure takes longer to find than the suite may take."""
 
 
-def live(make: Callable[[Path], World], lives: int, steps: int, **weights: int) -> None:
+def live(make: Callable[[Path], World], lives: int, steps: int) -> None:
     """So many lives of so many steps."""
     chosen = int(GIVEN) if GIVEN else secrets.randbelow(2**32)
     settled = settings(
@@ -41,7 +41,7 @@ def live(make: Callable[[Path], World], lives: int, steps: int, **weights: int) 
         print_blob=True,
     )
     try:
-        run_state_machine_as_test(seed(chosen)(lambda: Life(make, **weights)), settings=settled)
+        run_state_machine_as_test(seed(chosen)(lambda: Life(make)), settings=settled)
     except BaseException as error:
         error.add_note(f"The same lives again: FLOW_LIFE_SEED={chosen}")
         raise
@@ -53,10 +53,6 @@ def test_lives_in_memory() -> None:
 
 def test_lives_in_memory_with_flat_names() -> None:
     live(memory("flat"), 40, 25)
-
-
-def test_lives_in_which_the_ledger_is_lost() -> None:
-    live(memory(), 10, 20, lose_ledger=2, regenerate=0, change_spec=0)
 
 
 def test_lives_on_a_delta_table_and_a_local_folder() -> None:
