@@ -43,29 +43,30 @@ def live(make: Callable[[Path], World], lives: int, steps: int) -> None:
     try:
         run_state_machine_as_test(seed(chosen)(lambda: Life(make)), settings=settled)
     except BaseException as error:
-        error.add_note(f"The same lives again: FLOW_LIFE_SEED={chosen}")
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+        error.add_note(f"The same lives again, and a shorter one: FLOW_LIFE_SEED={chosen} pytest -n 0 --timeout 0 '{test}'")
         raise
 
 
 def test_lives_in_memory() -> None:
-    live(memory(), 40, 25)
+    live(memory(), 45, 25)
 
 
 def test_lives_in_memory_with_flat_names() -> None:
-    live(memory("flat"), 40, 25)
+    live(memory("flat"), 45, 25)
 
 
 def test_lives_on_a_delta_table_and_a_local_folder() -> None:
-    live(delta(local), 8, 25)
+    live(delta(local), 9, 25)
 
 
 def test_a_life_on_sftp(own_sshd: SshServer) -> None:
     with sftp_folders(own_sshd) as there:
-        live(delta(there), 2, 15)
+        live(delta(there), 2, 18)
 
 
 def test_a_life_on_s3(moto_server: S3Server) -> None:
-    live(delta(s3(moto_server)), 2, 15)
+    live(delta(s3(moto_server)), 2, 18)
 
 
 def newest_delivery(ledger: Ledger, flow: str, *_: object) -> datetime | None:
@@ -96,5 +97,5 @@ STANDING = Ledger.standing_files
 def test_a_rule_that_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, broken: Any) -> None:
     monkeypatch.setattr(owner, name, broken)
     with pytest.raises(AssertionError, match=r"once|what its loaded reports list") as found:
-        live(memory(), 40, 25)
+        live(memory(), 45, 25)
     assert any("FLOW_LIFE_SEED=" in note for note in found.value.__notes__)
