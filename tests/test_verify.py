@@ -476,6 +476,7 @@ def test_every_name_that_we_give_is_known_as_ours(layout: Layout, level: Partiti
     for revision in (0, 12):
         assert own_name(layout, "a/b", "feed", names.report("regeneration", START, revision)) == "report"
         assert own_name(layout, "a/b", "feed", names.manifest("delivery", START, revision)) == "manifest"
+        assert own_name(layout, "a/b", "feed", names.tombstone(START, revision)) == "tombstone"
 
 
 # -- reconciling --------------------------------------------------------------------------------------------------------------------

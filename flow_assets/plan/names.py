@@ -25,7 +25,7 @@ from flow_assets.spec.flow import Format, PartitionBy
 
 Layout = Literal["folders", "flat"]
 Kind = Literal["delivery", "regeneration"]
-NameKind = Literal["part", "manifest", "report"]
+NameKind = Literal["part", "manifest", "report", "tombstone"]
 
 NAMESPACE = uuid.UUID("5ab0d6a8-5a0c-5c39-9d2d-6d0f1f0c7a11")
 
@@ -33,6 +33,7 @@ _PART = r"data_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}_\d{3,}_\d+_\d+\.(?:(?
 _FOLDERS = r"(?:date=(?:unknown|\d{4}-\d\d-\d\d(?:/hour=\d\d(?:/min=\d\d-\d\d)?)?)/)?"
 _LABEL = r"(?:(?:unknown|\d{4}-\d\d-\d\d(?:_\d\d(?:_\d\d-\d\d)?)?)_)?"
 _NOTE = r"\d{8}T\d{6}Z_(?:delivery|regeneration)(?:_r[1-9]\d*)?"
+_TOMBSTONE = r"\d{8}T\d{6}Z_erasure(?:_r[1-9]\d*)?\.tombstone\.json"
 
 
 def layout_of(destination_type: str) -> Layout:
@@ -74,6 +75,11 @@ class Names:
         file = f"{compact(moment)}_{kind}{suffix}.report"
         return f"{self.folder}/{self.flow}{'/' if self.layout == 'folders' else '_'}{file}"
 
+    def tombstone(self, moment: datetime, number: int) -> str:
+        """Path of the list of files that an erasure asks consumers to delete; ``number`` counts those of the same moment."""
+        suffix = f"_r{number}" if number else ""
+        return f"{beginning(self.layout, self.folder, self.flow)}{compact(moment)}_erasure{suffix}.tombstone.json"
+
     def manifest(self, kind: Kind, moment: datetime, revision: int) -> str:
         """Path of the manifest: the report's, with ``.manifest.json`` in place of ``.report``."""
         return manifest_path(self.report(kind, moment, revision))
@@ -98,5 +104,5 @@ def own_name(layout: Layout, folder: str, flow: str, path: str) -> NameKind | No
 @cache
 def _own(layout: Layout, folder: str, flow: str) -> re.Pattern[str]:
     part = (f"data/{_FOLDERS}" if layout == "folders" else _LABEL) + _PART
-    kinds = rf"(?P<part>{part})|(?P<manifest>{_NOTE}\.manifest\.json)|(?P<report>{_NOTE}\.report)"
+    kinds = rf"(?P<part>{part})|(?P<manifest>{_NOTE}\.manifest\.json)|(?P<report>{_NOTE}\.report)|(?P<tombstone>{_TOMBSTONE})"
     return re.compile(f"{re.escape(beginning(layout, folder, flow))}(?:{kinds})")

@@ -10,7 +10,7 @@ from flow_assets.destinations.paths import meant_path
 from flow_assets.errors import PermanentError
 from flow_assets.ingest.reports import Report, find_reports, report_named
 from flow_assets.ledger.manifest import Manifest
-from flow_assets.plan.names import Layout, beginning, layout_of, manifest_path, own_name
+from flow_assets.plan.names import Layout, NameKind, beginning, layout_of, manifest_path, own_name
 from flow_assets.reading import Line
 from flow_assets.verify.notes import read_notes, without_advice
 
@@ -49,10 +49,10 @@ def survey(line: Line, folders: Sequence[str]) -> Survey:
         for entry in line.destination.list(beginning(shape, folder, flow)):
             if report := report_named(entry.path, shape, folder, flow):
                 found.reports[entry.path] = report
-            elif _is_ours(line, folder, entry.path):
+            elif (kind := _own_kind(line, folder, entry.path)) in ("part", "manifest"):
                 found.others[entry.path] = entry.modified
             else:
-                found.foreign += shape == "folders"
+                found.foreign += kind is None and shape == "folders"
     return found
 
 
@@ -147,13 +147,13 @@ def _cut_off(line: Line, folders: Sequence[str]) -> list[Leftover]:
     found = []
     for folder in folders:
         for put in line.destination.leftovers(beginning(layout(line), folder, line.flow.name)):
-            if _is_ours(line, folder, put.path):
+            if _own_kind(line, folder, put.path):
                 found.append(put)
     return found
 
 
-def _is_ours(line: Line, folder: str, path: str) -> bool:
-    """Whether it has one of the flow's names and could not be another flow's whose name begins alike."""
+def _own_kind(line: Line, folder: str, path: str) -> NameKind | None:
+    """What it would be if it were the flow's; None if it cannot be, or could be another flow's whose name begins alike."""
     shape, flow = layout(line), line.flow.name
     alike = (name for name in line.specs.flows if name.startswith(f"{flow}_"))
-    return own_name(shape, folder, flow, path) is not None and not any(own_name(shape, folder, name, path) for name in alike)
+    return None if any(own_name(shape, folder, name, path) for name in alike) else own_name(shape, folder, flow, path)
