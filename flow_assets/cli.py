@@ -9,6 +9,7 @@ import click
 
 from flow_assets.audit_command import audit
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
+from flow_assets.erase_command import erase
 from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
 from flow_assets.list_command import list_
@@ -199,6 +200,7 @@ command(ingest)
 command(list_)
 command(verify)
 command(audit)
+command(erase)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

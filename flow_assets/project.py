@@ -12,7 +12,7 @@ from typing import Any, Self
 from flow_assets.destinations.opening import open_destination
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval, due, uncovered
-from flow_assets.reading import Line
+from flow_assets.reading import Line, without_erased
 from flow_assets.sources.opening import open_source
 from flow_assets.spec.specs import Specs
 
@@ -46,7 +46,8 @@ class Project:
         source = open_source(self.specs.sources[spec.source], self.specs.project, self.environ, connect)
         destination_spec = self.specs.destinations[spec.destination]
         with open_destination(destination_spec, self.specs.project, self.environ, s3_client=s3_client) as destination:
-            yield Line(self.specs, spec, source, destination, self.ledger, self.state / "spool", _holder())
+            kept = without_erased(spec, self.ledger.erasures(flow))
+            yield Line(self.specs, kept, source, destination, self.ledger, self.state / "spool", _holder())
 
     def due(self, flow: str, now: datetime, since: datetime | None = None) -> list[Interval]:
         """Intervals that have ended and are not delivered, oldest first; ``since`` leaves out what began earlier."""

@@ -46,6 +46,14 @@ class Line:
     holder: str = "this process"
 
 
+def without_erased(flow: Flow, conditions: Sequence[str]) -> Flow:
+    """The flow as if its ``where`` also excluded the rows that meet any of the conditions."""
+    if not conditions:
+        return flow
+    erased = "".join(f" AND ((\n{condition}\n) IS NOT TRUE)" for condition in conditions)
+    return flow.model_copy(update={"where": f"(\n{flow.where or 'true'}\n){erased}"})
+
+
 @dataclass(frozen=True)
 class Reading:
     """Rows in a locked engine, the source's columns, and the cursors that the rows lie between; of a span of event time, or any.

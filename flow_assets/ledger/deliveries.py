@@ -78,6 +78,11 @@ def regenerations(flow: str) -> Select[Any]:
     return found.order_by(deliveries.c.interval_end, deliveries.c.revision)
 
 
+def everything(flow: str) -> Select[Any]:
+    """All that is recorded of a flow, oldest first."""
+    return select(deliveries).where(deliveries.c.flow == flow).order_by(deliveries.c.interval_end, deliveries.c.kind, deliveries.c.revision)
+
+
 def of_interval(flow: str, interval: Interval) -> Select[Any]:
     """The same, of one interval."""
     start, end = micros(interval.start), micros(interval.end)

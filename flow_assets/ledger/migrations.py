@@ -10,6 +10,7 @@ from flow_assets.ledger.tables import metadata, schema_version
 # tables.py and never runs them, so each change is made in both places.
 UPGRADES: tuple[tuple[str, ...], ...] = (
     ("CREATE TABLE lateness (delivery BIGINT PRIMARY KEY NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE, entries TEXT NOT NULL)",),
+    ('CREATE TABLE erasures (flow TEXT NOT NULL, "where" TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (flow, "where"))',),
 )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from flow_assets.errors import PermanentError
-from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, failures, reported, standing
+from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, erasures, failures, reported, standing
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
@@ -200,6 +200,21 @@ class Ledger:
         """Paths that some manifest of the flow supersedes: their rows no longer count."""
         with self._database.reading() as connection:
             return deliveries.superseded_paths(connection, flow)
+
+    def history(self, flow: str) -> list[Recorded]:
+        """Every delivery and regeneration of a flow in every revision, oldest first."""
+        with self._database.reading() as connection:
+            return deliveries.recorded(connection, deliveries.everything(flow))
+
+    def erase(self, flow: str, where: str, at: datetime) -> None:
+        """Have every later reading of the flow's source leave out the rows that meet a condition."""
+        with self._database.writing(_subject(flow)) as connection:
+            erasures.add(connection, flow, where, at)
+
+    def erasures(self, flow: str) -> list[str]:
+        """The conditions of rows that the flow must not deliver any more."""
+        with self._database.reading() as connection:
+            return erasures.conditions(connection, flow)
 
     def announce(self, flow: str, report_path: str | None) -> None:
         """Say which report is about to be put, or (None) that none is. Recording a manifest takes its announcement back."""

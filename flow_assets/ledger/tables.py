@@ -118,6 +118,15 @@ failures = Table(
 # The report that a flow's process is about to put: if it is killed before it records it, the next one looks for it.
 announcements = Table("announcements", metadata, Column("flow", _Text, primary_key=True), Column("report_path", _Text, nullable=False))
 
+# What must not be delivered any more. Conditions, not hashes: every later reading of the source applies them.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("flow", _Text, primary_key=True),
+    Column("where", _Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 claims = Table(
     "claims",
     metadata,
