@@ -122,8 +122,8 @@ announcements = Table("announcements", metadata, Column("flow", _Text, primary_k
 erasures = Table(
     "erasures",
     metadata,
-    Column("flow", _Text, primary_key=True),
-    Column("where", _Text, primary_key=True),
+    Column("flow", Text, primary_key=True),
+    Column("where", Text, primary_key=True),
     Column("at", BigInteger, nullable=False),
 )
 
