@@ -12,7 +12,7 @@ import dagster as dg
 
 from flow_assets.ledger.manifest import CursorSpan, File, Manifest, PartitionRows, SchemaColumn
 from flow_assets.plan.cursors import cursor_to_json
-from flow_assets.plan.lateness import Completeness, Late, format_percentiles, percentiles
+from flow_assets.plan.lateness import Completeness, Late, format_percentiles, percent, percentiles
 from flow_assets.plan.names import manifest_path
 from flow_assets.spec.destination import Destination, FtpDestination, LocalDestination, S3Destination, SftpDestination
 from flow_assets.spec.specs import Specs
@@ -61,7 +61,7 @@ def completeness_metadata(last_day: Sequence[Late], complete: Completeness | Non
     return {
         "lateness_last_day": format_percentiles(percentiles(last_day)),
         "completeness": complete.sentence,
-        "completeness_percent": complete.share * 100,
+        "completeness_percent": percent(complete.share),
     }
 
 

@@ -104,6 +104,11 @@ def format_lateness(seconds: int) -> str:
     raise AssertionError
 
 
+def percent(share: float) -> float:
+    """The share in per cent, rounded down to two digits, so that 100 is really all of it."""
+    return math.floor(share * 10_000 + 1e-6) / 100
+
+
 def format_share(share: float) -> str:
-    """``99.98 %``, rounded down: ``100 %`` is all of it."""
-    return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f}".rstrip("0").rstrip(".") + " %"
+    """``99.98 %``, rounded down."""
+    return f"{percent(share):.2f}".rstrip("0").rstrip(".") + " %"
