@@ -127,7 +127,7 @@ def verified_lines(done: Verified) -> Iterator[str]:
     yield from (f"removed: {path}" for path in done.removed)
     yield from (f"reconciled: {what}" for what in done.reconciled)
     yield from (f"note: {note}" for note in done.notes)
-    what, verdict = done.summary, "everything holds" if done.holds else f"{len(done.findings):,} findings"
+    what, verdict = done.summary, "everything holds" if done.holds else f"{len(done.findings):,} finding{'s' * (len(done.findings) > 1)}"
     span = f", {what.span.start:%Y-%m-%d %H:%M} to {what.span.end:%Y-%m-%d %H:%M} UTC" if what.span else ""
     read = f"{what.reports:,} reports, {what.parts:,} parts with {what.rows:,} rows and {what.bytes / 1e6:,.1f} MB read back{span}"
     superseded = (
