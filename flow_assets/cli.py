@@ -39,7 +39,10 @@ def check(folders: Folders, offline: bool, as_json: bool) -> None:
         for problem in problems:
             click.echo(f"{problem}" if problem.severity == "error" else f"warning: {problem}", err=problem.severity == "error")
         if specs is not None and not errors:
-            click.echo(f"{len(specs.flows)} flows, {len(specs.sources)} sources, {len(specs.destinations)} destinations: all valid")
+            further = f", {len(specs.ingests)} ingests" if specs.ingests else ""
+            click.echo(
+                f"{len(specs.flows)} flows, {len(specs.sources)} sources, {len(specs.destinations)} destinations{further}: all valid"
+            )
     if errors:
         sys.exit(2)
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from flow_assets.commands import Folders, as_json, project
 from flow_assets.plan.lateness import Completeness, completeness, format_percentiles, percentiles
 from flow_assets.plan.times import format_time
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 @as_json
 def list_(folders: Folders, as_json: bool) -> None:
-    """The flows: cadence, destination, last delivery, what is due, how late rows come, how complete the newest hour is."""
+    """The flows: cadence, destination, last delivery, what is due, how late rows come, how complete the newest hour is. And ingests."""
     from flow_assets.console import print_json, print_table
 
     with project(folders) as opened:
@@ -27,6 +29,8 @@ def list_(folders: Folders, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table([key.replace("_", " ") for key in rows[0]] if rows else ["flow"], [_cells(row, complete[row["flow"]]) for row in rows])
+        for ingest in opened.specs.ingests.values():
+            click.echo(f"ingest {ingest.name}: {ingest.flow} into the table {ingest.table} of {ingest.shown_into}")
 
 
 def _row(opened: "Project", flow: "Flow", late: dict[str, int], complete: Completeness | None, now: datetime) -> dict[str, Any]:

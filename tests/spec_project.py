@@ -71,6 +71,18 @@ history_start: 2025-12-01
 freshness: {warn_after: 30m, fail_after: 60m}
 enabled: true
 """
+INGEST = """\
+description: What the shop's visitors did
+owners: ["team:growth"]
+flow: shop_feed
+destination: partner_sftp
+folder: myFolder
+further_folders: [regenerated]
+into: warehouse.duckdb
+table: web.events
+every: 30m
+enabled: true
+"""
 FILES = {
     "sources/web_events.yaml": SOURCE,
     "sources/parquet_events.yaml": PARQUET,
@@ -79,6 +91,7 @@ FILES = {
     "destinations/bucket.yaml": S3,
     "destinations/here.yaml": LOCAL,
     "flows/shop_feed.yaml": FLOW,
+    "ingests/shop_events.yaml": INGEST,
 }
 
 

@@ -148,7 +148,7 @@ def test_probe_says_step_by_step_what_works(project: Path) -> None:
 
 
 def test_schema_is_json_schema_of_each_kind() -> None:
-    assert set(json.loads(run("schema").stdout)) == {"source", "destination", "flow"}
+    assert set(json.loads(run("schema").stdout)) == {"source", "destination", "flow", "ingest"}
     assert "every" in json.loads(run("schema", "flow").stdout)["properties"]
 
 

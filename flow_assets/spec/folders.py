@@ -1,4 +1,4 @@
-"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/`` and ``flows/``."""
+"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/``, ``flows/`` and ``ingests/``."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from flow_assets.errors import Problem
 from flow_assets.spec.keys import nearest
 from flow_assets.spec.model import KINDS, NAME_PATTERN, Kind
 
-FOLDERS: dict[Kind, str] = {"source": "sources", "destination": "destinations", "flow": "flows"}
+FOLDERS: dict[Kind, str] = {"source": "sources", "destination": "destinations", "flow": "flows", "ingest": "ingests"}
+_PLACES = "`sources/`, `destinations/`, `flows/` or `ingests/`"
 LARGEST = 1 << 20
 _YAML = (".yaml", ".yml")
 
@@ -30,7 +31,7 @@ def spec_files(folder: Path) -> tuple[list[tuple[Kind, Path]], list[Problem]]:
     problems += [problem for _, path in files for problem in _misnamed(path)]
     found = [(kind, path) for kind, path in files if path.suffix == ".yaml"]
     if not found and not problems:
-        problems = [_about(folder, "the folder holds no specs", "write one into `sources/`, `destinations/` or `flows/`, ending in .yaml")]
+        problems = [_about(folder, "the folder holds no specs", f"write one into {_PLACES}, ending in .yaml")]
     return found, problems
 
 
@@ -78,12 +79,12 @@ def _no_folder(error: OSError, folder: Path) -> Problem:
 
 
 def _misplaced(path: Path) -> Iterator[Problem]:
-    """Specs beside the three folders, or in one whose name is misspelt."""
+    """Specs beside the folders, or in one whose name is misspelt."""
     if path.suffix.lower() in _YAML and not path.is_dir():
-        yield _about(path, "a spec lies directly in the folder of specs", "move it into `sources/`, `destinations/` or `flows/`")
+        yield _about(path, "a spec lies directly in the folder of specs", f"move it into {_PLACES}")
     elif path.is_dir() and path.name not in FOLDERS.values() and _holds_yaml(path):
         meant = nearest(path.name, FOLDERS.values())
-        advice = f"did you mean `{meant}`?" if meant else "move them into `sources/`, `destinations/` or `flows/`"
+        advice = f"did you mean `{meant}`?" if meant else f"move them into {_PLACES}"
         yield _about(path, "specs are not looked for in this folder", advice)
 
 

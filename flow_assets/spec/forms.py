@@ -123,6 +123,22 @@ def local_path(value: str) -> str:
     return value
 
 
+def database_file(value: str) -> str:
+    """A DuckDB file. What only looks like one may be an address with a password, or a variable's name."""
+    if _SCHEME.match(one_line(value)):
+        raise ValueError("is a URL, which may hold a password — put it into an environment variable, and write `{env: WAREHOUSE_URL}`")
+    if not re.search(r"[^/]\.(?:duckdb|ddb|db)$", value):
+        raise ValueError("is not the name of a DuckDB file, which ends in .duckdb, .ddb or .db — write `warehouse.duckdb`")
+    return value
+
+
+def table_name(value: str) -> str:
+    """A table, or ``schema.name``."""
+    if not all(part.strip() for part in one_line(value).split(".")) or value.count(".") > 1:
+        raise ValueError("is not the name of a table — write `events` or `schema.events`")
+    return value
+
+
 def _s3_uri(value: str) -> str:
     bucket, _, prefix = value.removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(bucket) or "?" in prefix or "*" in prefix:

@@ -1,11 +1,12 @@
 """What did the user write? A folder of YAML files in; specs, or every error at once with its file and line.
 
-``sources/``, ``destinations/`` and ``flows/`` hold one document per file, ending in ``.yaml``; a spec's name is its file's stem.
-Nothing but these files is read: no environment variable, no table, no server.
+``sources/``, ``destinations/``, ``flows/`` and ``ingests/`` hold one document per file, ending in ``.yaml``; a spec's name is its file's
+stem. Nothing but these files is read: no environment variable, no table, no server.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flow_assets.errors import Problem, SpecError
 from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, spec_files
 from flow_assets.spec.lines import Complaint, Document, read_document
 from flow_assets.spec.model import KINDS, Kind
-from flow_assets.spec.references import flow_problems
+from flow_assets.spec.references import flow_problems, ingest_problems, needed
 from flow_assets.spec.schema import ADAPTERS
 from flow_assets.spec.sentences import complaints
 from flow_assets.spec.specs import Origin, Specs, key_text
@@ -35,9 +36,9 @@ def load_specs(folder: Path) -> Specs:
 
 
 def load_specs_tolerantly(folder: Path) -> tuple[Specs, tuple[Problem, ...]]:
-    """The specs that are valid, and every problem of the others. A flow whose source or destination is left out is left out too."""
+    """The specs that are valid, and every problem of the others. A spec that needs one which is left out is left out too."""
     found = _Found(folder)
-    return found.sound(), tuple(sorted([*found.problems, *found.dragged_along()]))
+    return found.sound(), tuple(sorted([*found.problems, *found.dragged_along]))
 
 
 @dataclass
@@ -53,8 +54,9 @@ class _Found:
         files, self.problems = spec_files(self.folder)
         for kind, path in files:
             self._read(kind, path)
-        flows, sources, destinations = (self.origins[kind] for kind in ("flow", "source", "destination"))
+        sources, destinations, flows, ingests = (self.origins[kind] for kind in KINDS)
         self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
+        self.problems += ingest_problems(list(ingests.values()), flows, destinations)
 
     def _read(self, kind: Kind, path: Path) -> None:
         misnamed, text = name_problem(path), read_text(path)
@@ -70,21 +72,30 @@ class _Found:
 
     def sound(self) -> Specs:
         """The specs that can be used, with warnings about them."""
-        wrong = {problem.file for problem in (*self.problems, *self.dragged_along())}
-        flows = {name: flow for name, flow in self.specs["flow"].items() if self.origins["flow"][name].file not in wrong}
-        named = {"source": self.specs["source"], "destination": self.specs["destination"], "flow": flows}
-        origins = {(kind, name): self.origins[kind][name] for kind in KINDS for name in named[kind]}
-        specs = Specs(self.folder, named["source"], named["destination"], flows, origins)
+        wrong = {problem.file for problem in (*self.problems, *self.dragged_along)}
+        origins = {(kind, name): self.origins[kind][name] for kind in KINDS for name in self.specs[kind]}
+        origins = {which: origin for which, origin in origins.items() if origin.file not in wrong}
+        sources, destinations, flows, ingests = ({name: self.specs[kind][name] for of, name in origins if of == kind} for kind in KINDS)
+        specs = Specs(self.folder, sources, destinations, flows, ingests, origins)
         return replace(specs, warnings=warnings(specs))
 
-    def dragged_along(self) -> Iterator[Problem]:
-        """Flows that are fine by themselves and need a spec that is not."""
-        for name, flow in self.specs["flow"].items():
-            needs: tuple[tuple[Kind, str], ...] = (("source", flow.source), ("destination", flow.destination))
-            for kind, needed in needs:
-                if needed in self.origins[kind] and needed not in self.specs[kind]:
-                    message = f"the {kind} `{needed}` has errors of its own, so this flow is left out"
-                    yield self.origins["flow"][name].problem((kind,), message, f"correct {FOLDERS[kind]}/{needed}.yaml")
+    @cached_property
+    def dragged_along(self) -> list[Problem]:
+        """What is wrong with flows, and then ingests, that are fine by themselves and need a spec that is not."""
+        found: list[Problem] = []
+        kinds: tuple[Kind, ...] = ("flow", "ingest")
+        for kind in kinds:
+            wrong = {problem.file for problem in (*self.problems, *found)}
+            for name, spec in self.specs[kind].items():
+                found += self._lacking(kind, name, needed(spec), wrong)
+        return found
+
+    def _lacking(self, kind: Kind, name: str, needs: Mapping[Kind, str], wrong: Collection[str]) -> Iterator[Problem]:
+        for key, needed_name in needs.items():
+            origin = self.origins[key].get(needed_name)
+            if origin is not None and origin.file in wrong:
+                message = f"the {key} `{needed_name}` has errors of its own, so this {kind} is left out"
+                yield self.origins[kind][name].problem((key,), message, f"correct {FOLDERS[key]}/{needed_name}.yaml")
 
 
 def _validated(kind: Kind, name: str, document: Document) -> tuple[Any, list[Complaint]]:

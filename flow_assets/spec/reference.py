@@ -15,8 +15,9 @@ from flow_assets.spec.schema import Schema, json_schema
 HEAD = """<!-- Written by `python -m flow_assets.spec.reference` from flow_assets/spec. Do not edit. -->
 # Specs
 
-A project's specs lie in `flow_specs/`: event tables in `sources/`, destinations in `destinations/`, flows in `flows/`. One YAML document
-per file, ending in `.yaml`; the file's name without `.yaml` is the spec's name (lower-case letters, digits and `_`, a letter first).
+A project's specs lie in `flow_specs/`: event tables in `sources/`, destinations in `destinations/`, flows in `flows/`, and on the
+consumer's side ingests in `ingests/`. One YAML document per file, ending in `.yaml`; the file's name without `.yaml` is the spec's name
+(lower-case letters, digits and `_`, a letter first).
 `flows check` tells all errors at once, each with file, line and what to do. Unknown keys are errors.
 
 - Secrets are never written in YAML, only where to find them: `{env: NAME}` is the environment variable `NAME`, read when it is needed.
@@ -70,12 +71,18 @@ folder: myFolder
 start: 2026-01-01T00:00:00Z
 freshness: {warn_after: 30m, fail_after: 60m}
 """,
+    "ingest": """description: What the shop's visitors did, for dashboards
+flow: shop_feed
+into: warehouse.duckdb
+table: events
+""",
 }
-_TITLES: dict[Kind, str] = {"source": "Sources", "destination": "Destinations", "flow": "Flows"}
+_TITLES: dict[Kind, str] = {"source": "Sources", "destination": "Destinations", "flow": "Flows", "ingest": "Ingests"}
 _FILES: dict[Kind, str] = {
     "source": "sources/web_events.yaml",
     "destination": "destinations/partner_sftp.yaml",
     "flow": "flows/shop_feed.yaml",
+    "ingest": "ingests/shop_events.yaml",
 }
 
 
@@ -87,7 +94,7 @@ def reference_files() -> dict[str, str]:
 
 def reference() -> str:
     """The reference of all keys, as Markdown."""
-    return "\n".join([HEAD, *(section for kind in KINDS for section in _sections(kind)), FILTER])
+    return "\n".join([HEAD, *(section for kind in KINDS for section in _sections(kind))])
 
 
 def _sections(kind: Kind) -> Iterator[str]:
@@ -98,6 +105,8 @@ def _sections(kind: Kind) -> Iterator[str]:
         name = member["properties"].get("type", {}).get("const")
         heading = f"### `type: {name}`\n\n" if name else ""
         yield f"{heading}{member['description']}\n\n{_table(member, root)}"
+    if kind == "flow":
+        yield FILTER
 
 
 def _table(model: Schema, root: Schema) -> str:

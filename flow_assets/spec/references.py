@@ -1,15 +1,17 @@
-"""Do the specs fit together? What a flow asks of its source and destination, as far as the specs alone can tell.
+"""Do the specs fit together? What a flow asks of its source and destination, and an ingest of its flow, as far as specs alone can tell.
 
-Flows are checked as they are written, so also those that have errors of their own: all errors are told at once.
+They are checked as they are written, so also those that have errors of their own: all errors are told at once.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from flow_assets.errors import Problem
+from flow_assets.spec.flow import Flow
+from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.keys import listing, nearest
 from flow_assets.spec.lines import Path
-from flow_assets.spec.model import LONGEST_WHERE
+from flow_assets.spec.model import LONGEST_WHERE, Kind
 from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Origin
 from flow_assets.spec.where import check_syntax, where_columns
@@ -36,6 +38,40 @@ def flow_problems(
             told += _filtered_by_unavailable(where, source) if where and not filters[where] else ()
         found += [flow.problem(*one) for one in told]
     return found
+
+
+def ingest_problems(ingests: Collection[Origin], flow_names: Collection[str], destination_names: Collection[str]) -> list[Problem]:
+    """What is wrong with each ingest, given the names of all flows and destinations, broken ones included."""
+    found: list[Problem] = []
+    for ingest in ingests:
+        values = ingest.document.values
+        told = [
+            *_unknown("destination", "destinations", values.get("destination"), destination_names),
+            *_unsaid(values, flow_names),
+        ]
+        found += [ingest.problem(*one) for one in told]
+    return found
+
+
+def needed(spec: Flow | Ingest) -> dict[Kind, str]:
+    """The specs that a flow or an ingest cannot do without: kind, which is also the key that names it, and name."""
+    if isinstance(spec, Flow):
+        return {"source": spec.source, "destination": spec.destination}
+    own: dict[Kind, str] = {"destination": spec.destination} if spec.destination else {}
+    return own if spec.destination and spec.folder else {"flow": spec.flow, **own}
+
+
+def _unsaid(values: dict[str, Any], flow_names: Collection[str]) -> Iterator[_Told]:
+    """Where a flow arrives that is not among the flows here must be said."""
+    flow = values.get("flow")
+    if not isinstance(flow, str) or not flow.isidentifier() or flow in flow_names:
+        return
+    meant = nearest(flow, flow_names)
+    for key, example in (("destination", "partner_sftp"), ("folder", "myFolder")):
+        if key not in values:
+            or_else = f"; or did you mean the flow `{meant}`?" if meant else ""
+            advice = f"write where its files arrive, such as `{key}: {example}`{or_else}"
+            yield (key,), f"is missing, and there is no flow `{flow}` here that would say it", advice
 
 
 def _where(flow: Origin) -> str | None:

@@ -13,17 +13,23 @@ from pydantic import TypeAdapter
 
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
+from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.model import Kind
 from flow_assets.spec.source import Source
 
 Schema = dict[str, Any]
 
-ADAPTERS: dict[Kind, TypeAdapter[Any]] = {"source": TypeAdapter(Source), "destination": TypeAdapter(Destination), "flow": TypeAdapter(Flow)}
-_TITLES: dict[Kind, str] = {"source": "An event table", "destination": "A destination", "flow": "A flow"}
+ADAPTERS: dict[Kind, TypeAdapter[Any]] = {
+    "source": TypeAdapter(Source),
+    "destination": TypeAdapter(Destination),
+    "flow": TypeAdapter(Flow),
+    "ingest": TypeAdapter(Ingest),
+}
+_TITLES: dict[Kind, str] = {"source": "An event table", "destination": "A destination", "flow": "A flow", "ingest": "An ingest"}
 
 
 def json_schema(kind: Kind) -> Schema:
-    """The JSON Schema (2020-12) of a ``source``, ``destination`` or ``flow`` as its YAML is written, so without ``name``."""
+    """The JSON Schema (2020-12) of a ``source``, ``destination``, ``flow`` or ``ingest`` as its YAML is written, so without ``name``."""
     return deepcopy(schema_of(kind))
 
 

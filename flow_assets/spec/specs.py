@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from flow_assets.errors import Problem
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
+from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.lines import Document
 from flow_assets.spec.lines import Path as KeyPath
 from flow_assets.spec.model import Kind, spec_hash
@@ -38,6 +39,7 @@ class Specs:
     sources: Mapping[str, Source] = field(default_factory=dict)
     destinations: Mapping[str, Destination] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
+    ingests: Mapping[str, Ingest] = field(default_factory=dict)
     origins: Mapping[tuple[Kind, str], Origin] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
@@ -47,14 +49,27 @@ class Specs:
         return self.folder.absolute().parent
 
     def where(self, kind: Kind, name: str) -> tuple[str, int]:
-        """File and line (from 1) of the document of a ``source``, ``destination`` or ``flow``."""
+        """File and line (from 1) of the document of a spec."""
         origin = self.origins[kind, name]
         return origin.file, origin.document.line(())
 
     def hash(self, kind: Kind, name: str) -> str:
         """A short hash (``model.spec_hash``) that changes when the spec says something else."""
-        specs: Mapping[str, BaseModel] = {"source": self.sources, "destination": self.destinations, "flow": self.flows}[kind]
+        specs: Mapping[str, BaseModel] = {
+            "source": self.sources,
+            "destination": self.destinations,
+            "flow": self.flows,
+            "ingest": self.ingests,
+        }[kind]
         return spec_hash(specs[name])
+
+    def arrival(self, ingest: Ingest) -> tuple[Destination, str]:
+        """The destination and folder that an ingest's reports lie in: its own, or else its flow's."""
+        destination, folder = ingest.destination, ingest.folder
+        if destination is None or folder is None:
+            flow = self.flows[ingest.flow]
+            destination, folder = destination or flow.destination, folder or flow.folder
+        return self.destinations[destination], folder
 
 
 def key_text(path: KeyPath) -> str:
