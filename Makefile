@@ -23,7 +23,7 @@ ui: setup  ## Dagster on http://127.0.0.1:3000 with its daemon, over the demo's 
 test: setup servers  ## The whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
-servers:  ## Debian packages of the servers that tests run against (only as root; otherwise their cases are skipped by name)
+servers:  ## Debian packages of the servers and the browser that tests use (only as root; otherwise their cases are skipped by name)
 	sh tests/install_servers.sh
 
 lint: setup  ## Style, types, and the direction of imports

@@ -1,14 +1,6 @@
 """A real daemon delivers everything that is due; killed in the middle of a run and started again, it delivers the rest, each row once."""
 
 import csv
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,35 +9,10 @@ import pytest
 
 from flow_assets.plan.intervals import Interval, floor, intervals_between
 from tests.dagster_flows import flow, ledger, write_events, write_flows
+from tests.dagster_processes import daemon, wait_for
 
-ROOT = Path(__file__).parent.parent
 HOUR = timedelta(hours=1)
 FLOWS = {"feed": timedelta(minutes=15), "zoo": timedelta(minutes=15), "fast": timedelta(minutes=5)}
-
-
-@contextmanager
-def daemon(project: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """``dagster-daemon run`` over a project, with our workspace and settings, killed in the end with all that it started."""
-    home = project / "dagster"
-    home.mkdir(exist_ok=True)
-    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
-    environ = {"DAGSTER_HOME": str(home), "FLOW_SPECS": str(project / "flow_specs"), "FLOW_STATE": str(project / "state")}
-    command = [str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", str(ROOT / "workspace.yaml")]
-    with (project / "daemon.log").open("ab") as log:
-        running = subprocess.Popen(command, stdout=log, stderr=log, cwd=project, env=os.environ | environ, start_new_session=True)
-    try:
-        yield running
-    finally:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-
-
-def wait_for(what: Callable[[], bool], running: subprocess.Popen[bytes], log: Path, seconds: float = 200, pause: float = 0.5) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert running.poll() is None, log.read_text()[-4000:]
-        assert time.monotonic() < until, log.read_text()[-4000:]
-        time.sleep(pause)
 
 
 def counted_rows(project: Path, name: str) -> list[int]:
