@@ -49,11 +49,11 @@ def live(make: Callable[[Path], World], lives: int, steps: int) -> None:
 
 
 def test_lives_in_memory() -> None:
-    live(memory(), 45, 25)
+    live(memory(), 41, 25)
 
 
 def test_lives_in_memory_with_flat_names() -> None:
-    live(memory("flat"), 45, 25)
+    live(memory("flat"), 41, 25)
 
 
 def test_lives_on_a_delta_table_and_a_local_folder() -> None:
@@ -97,5 +97,5 @@ STANDING = Ledger.standing_files
 def test_a_rule_that_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, broken: Any) -> None:
     monkeypatch.setattr(owner, name, broken)
     with pytest.raises(AssertionError, match=r"once|what its loaded reports list") as found:
-        live(memory(), 45, 25)
+        live(memory(), 41, 25)
     assert any("FLOW_LIFE_SEED=" in note for note in found.value.__notes__)
