@@ -18,11 +18,11 @@ def grouped(batches: Iterable[pa.RecordBatch], cut: Cut, file: Path) -> Iterator
         pieces, schema = _filed(batches, cut, file)
         if schema is None:
             return
-        with pa.memory_map(str(file)) as stored:
+        with file.open("rb") as stored:
             for bucket in sorted(pieces):
                 for start, end in pieces[bucket]:
                     stored.seek(start)
-                    yield pa.ipc.read_record_batch(stored.read_buffer(end - start), schema)
+                    yield pa.ipc.read_record_batch(pa.py_buffer(stored.read(end - start)), schema)
     finally:
         file.unlink(missing_ok=True)
 
