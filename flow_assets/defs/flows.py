@@ -11,6 +11,8 @@ from flow_assets.defs.audits import audit_checks, audits_due
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.deliveries import deliveries_asset
 from flow_assets.defs.event_time import events_asset
+from flow_assets.defs.ingests import ingest_assets
+from flow_assets.defs.ingests_due import ingests_due
 from flow_assets.defs.io_managers import delivery_io_manager
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import Partitions
@@ -37,13 +39,13 @@ def load_flows(
     Nothing is read from any source, and nothing is connected to. A spec that is broken takes down its own flow, visibly.
 
     Args:
-        path: the folder that holds ``sources/``, ``destinations/`` and ``flows/``.
+        path: the folder that holds ``sources/``, ``destinations/``, ``flows/`` and ``ingests/``.
         key_prefix: goes before all asset keys and, joined by ``_``, before the names of resources, pools and the sensor.
         state: folder of the spool and, unless ``ledger`` names a database, of the ledger. The command line needs the same.
         ledger: database URL of the ledger.
         resources: take the place of ours by key: ``s3_<destination>`` (an ``S3Resource``), ``duckdb_<source>`` (a ``DuckDBResource``),
             ``delivery_<destination>`` (an IO manager), ``flow_project``.
-        sensor_running: whether the sensors that request deliveries and audits are on before anybody switched them on.
+        sensor_running: whether the sensors that request deliveries, audits and ingests are on before anybody switched them on.
     """
     keys = Keys.below(key_prefix)
     specs, problems = load_specs_tolerantly(Path(path))
@@ -55,7 +57,11 @@ def load_flows(
         return dg.Definitions(
             assets=[*_assets(specs, keys, partitions), *broken.assets()],
             asset_checks=[*broken.checks(), *audit_checks(specs, keys, partitions)],
-            sensors=[deliveries_due(specs, keys, partitions, broken, sensor_running), audits_due(specs, keys, sensor_running)],
+            sensors=[
+                deliveries_due(specs, keys, partitions, broken, sensor_running),
+                audits_due(specs, keys, sensor_running),
+                *([ingests_due(specs, keys, sensor_running)] if specs.ingests else []),
+            ],
             resources=_resources(project, keys, partitions) | dict(resources or {}),
         )
 
@@ -66,6 +72,7 @@ def _assets(specs: Specs, keys: Keys, partitions: Partitions) -> Iterator[dg.Ass
     for flow in specs.flows.values():
         yield deliveries_asset(specs, flow, keys, partitions)
         yield events_asset(specs, flow, keys, partitions)
+    yield from ingest_assets(specs, keys)
 
 
 def _resources(project: FlowProject, keys: Keys, partitions: Partitions) -> dict[str, Any]:

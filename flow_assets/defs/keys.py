@@ -62,5 +62,21 @@ class Keys:
         """The sensor that requests audits."""
         return self._joined("audits_due")
 
+    def ingest(self, ingest: str) -> dg.AssetKey:
+        """The asset whose table holds what an ingest loaded."""
+        return dg.AssetKey([*self.prefix, "ingests", ingest])
+
+    def arrivals(self, destination: str, flow: str) -> dg.AssetKey:
+        """The external asset of what somebody else's flow delivers to a destination."""
+        return dg.AssetKey([*self.prefix, "destinations", destination, flow])
+
+    def into(self, target: str) -> str:
+        """The pool, of limit 1, of all that load into the same DuckDB file, or into the same table."""
+        return self._joined("into", target)
+
+    def ingests_sensor(self) -> str:
+        """The sensor that requests ingests."""
+        return self._joined("ingests_due")
+
     def _joined(self, *words: str) -> str:
         return re.sub(r"[^A-Za-z0-9_]", "_", "_".join((*self.prefix, *words)))

@@ -5,12 +5,13 @@ the report that superseded it. A file that was superseded before it was loaded h
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import count
 
-from flow_assets.ingest.reports import Report
 from flow_assets.ingest.target import Target
 from flow_assets.ingest.types import FILE_COLUMN
 from flow_assets.ledger.manifest import File, Manifest
+from flow_assets.reports import Report
 
 LOADS, FILES = "_flow_loads", "_flow_files"
 
@@ -44,6 +45,18 @@ class Notes:
         return {
             path for (path,) in self._target.query(f"SELECT report FROM {self._loads} WHERE into_table = ? AND flow = ?", self._table, flow)
         }
+
+    def rows(self) -> int:
+        """How many rows the table holds, of whatever flow."""
+        standing = "into_table = ? AND file IS NOT NULL AND superseded_by IS NULL"
+        [(rows,)] = self._target.query(f"SELECT coalesce(sum(rows), 0) FROM {self._files} WHERE {standing}", self._table)
+        return int(rows)
+
+    def until(self, flow: str) -> datetime | None:
+        """The end of the newest interval of a flow that was loaded."""
+        newest = f"SELECT extract(epoch FROM max(interval_end)) FROM {self._loads} WHERE into_table = ? AND flow = ?"
+        [(seconds,)] = self._target.query(newest, self._table, flow)
+        return None if seconds is None else datetime.fromtimestamp(float(seconds), UTC)
 
     def known(self, paths: Sequence[str]) -> dict[str, bool]:
         """Those of the files that have a note: whether each was superseded."""
