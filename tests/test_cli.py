@@ -147,6 +147,24 @@ def test_probe_says_step_by_step_what_works(project: Path) -> None:
     assert "failed" in bad.stdout
 
 
+def test_an_ingest_is_loaded_by_its_name(project: Path) -> None:
+    file = project / "flow_specs/ingests/table.yaml"
+    file.parent.mkdir()
+    file.write_text("flow: feed\ninto: warehouse.duckdb\ntable: events\n")
+    run("deliver", "feed", "--at", END)
+    assert run("ingest", "table").stdout.splitlines()[-1] == "table: 1 reports loaded into events, 2 rows inserted, 0 deleted"
+    assert (project / "warehouse.duckdb").exists()
+    assert "1 flows, 1 sources, 1 destinations, 1 ingests: all valid" in run("check", "--offline").stdout
+    assert "ingest table: feed into the table events of warehouse.duckdb" in run("list").stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--into", "x.duckdb"], ["--table", "events"]])
+def test_what_names_neither_an_ingest_nor_a_target_is_wrong_usage(project: Path, options: list[str]) -> None:
+    result = run("ingest", "feed", *options)
+    assert result.exit_code == 2
+    assert "Missing option" in result.stderr
+
+
 def test_schema_is_json_schema_of_each_kind() -> None:
     assert set(json.loads(run("schema").stdout)) == {"source", "destination", "flow", "ingest"}
     assert "every" in json.loads(run("schema", "flow").stdout)["properties"]

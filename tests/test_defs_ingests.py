@@ -20,6 +20,7 @@ from tests.dagster_flows import (
     each_minute,
     events_of,
     failure_of,
+    flow,
     key,
     ledger,
     materialize,
@@ -27,7 +28,7 @@ from tests.dagster_flows import (
     write_events,
     write_flows,
 )
-from tests.deliveries import manifest
+from tests.deliveries import interval, manifest
 from tests.sending import send
 
 NOW = START + timedelta(hours=1)
@@ -150,6 +151,26 @@ def test_a_regeneration_replaces_the_rows_that_it_supersedes(tmp_path: Path, ins
     found = load(defs, instance)
     assert (found["reports_loaded"], found["rows_inserted"], found["rows_deleted"], found["dagster/row_count"]) == (1, 15, 15, 30)
     assert numbers(tmp_path) == list(range(30))
+
+
+def test_a_flow_that_is_not_filed_by_event_time_is_loaded_too(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    flow_and_table(tmp_path)
+    write_flows(tmp_path, feed=flow(partition_by="none"))
+    defs = definitions(tmp_path)
+    deliver(defs, instance, 0, 0)
+    assert load(defs, instance)["rows_inserted"] == 15
+
+
+def test_a_table_in_postgresql_is_loaded_by_a_url_from_the_environment(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    monkeypatch.setenv("WAREHOUSE", postgres_url)
+    defs = consumer(tmp_path, into="{env: WAREHOUSE}")
+    send_to(tmp_path, 0, [1, 2])
+    found = load(defs, instance)
+    assert (found["rows_inserted"], found["dagster/row_count"]) == (2, 2)
+    assert found["newest_interval_end"] == interval(0).end.timestamp()
+    assert found["dagster/column_schema"].columns[1] == dg.TableColumn("n", "bigint")
 
 
 def test_before_anything_arrived_there_is_nothing_to_load(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -70,7 +70,8 @@ def test_every_spec_in_the_documentation_is_valid(page: str, text: str, project:
     import shutil
 
     shutil.copytree(project / "flow_specs", tmp_path / "flow_specs")
-    kind = "flows" if "every:" in text else "sources" if "columns:" in text else "destinations"
+    kind = "ingests" if "into:" in text else "flows" if "every:" in text else "sources" if "columns:" in text else "destinations"
+    (tmp_path / "flow_specs" / kind).mkdir(exist_ok=True)
     (tmp_path / "flow_specs" / kind / "example.yaml").write_text(text)
     load_specs(tmp_path / "flow_specs")
 
