@@ -11,8 +11,9 @@ from flow_assets.ledger.report import parse_report, report_text
 from flow_assets.ledger.store import Recorded
 from flow_assets.plan.delivery import delivery_names
 from flow_assets.plan.intervals import Interval
-from flow_assets.plan.names import manifest_path
+from flow_assets.plan.names import layout_of, manifest_path
 from flow_assets.reading import Line
+from flow_assets.reports import find_reports
 
 
 def newest_report(line: Line, interval: Interval) -> str | None:
@@ -43,17 +44,23 @@ def adopt(line: Line, report_path: str, now: datetime) -> Manifest:
     return manifest
 
 
-def settle(line: Line, now: datetime) -> Manifest | None:
-    """Make up for a process that was killed after it had put a report and before it had recorded it: adopt that report, if there is one.
+def settle(line: Line, now: datetime) -> list[Manifest]:
+    """Make up for what the ledger missed: adopt the reports that it should know.
 
-    Whoever puts a report announces it to the ledger first, since the names of revisions and regenerations depend on what is recorded.
+    That is the report of a process that was killed between putting and recording it: whoever puts a report announces it to the ledger
+    first, since the names of revisions and regenerations depend on what is recorded. And it is every report of the flow's folder, if
+    the ledger knows nothing of the flow: it was lost, and what is delivered without that knowledge might not meet what is there.
     """
+    adopted = []
     announced = line.ledger.announced(line.flow.name)
-    if announced is None:
-        return None
-    found = adopt(line, announced, now) if line.destination.stat(announced) else None
-    line.ledger.announce(line.flow.name, None)
-    return found
+    if announced is not None:
+        if line.destination.stat(announced):
+            adopted.append(adopt(line, announced, now))
+        line.ledger.announce(line.flow.name, None)
+    if not adopted and not line.ledger.report_paths(line.flow.name):
+        layout = layout_of(line.specs.destinations[line.flow.destination].type)
+        adopted += [adopt(line, report.path, now) for report in find_reports(line.destination, layout, line.flow.folder, line.flow.name)]
+    return adopted
 
 
 def put_back(line: Line, recorded: Recorded) -> None:

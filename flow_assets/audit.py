@@ -83,6 +83,8 @@ class Audit:
     @property
     def sentence(self) -> str:
         """All of it in a sentence."""
+        if not self.intervals and not self.unknown:
+            return "nothing to recount: this ledger knows of no delivery"
         what = f"{self.intervals} intervals and {self.partitions} partitions of event time were recounted"
         if self.differences:
             return f"{what}: there are {len(self.differences)} differences from what was delivered"

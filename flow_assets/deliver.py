@@ -73,9 +73,9 @@ def deliver(
         raise PermanentError(f"flow {line.flow.name} starts at {line.flow.start.isoformat()} — what was inserted before is regeneration's")
     with line.ledger.claim(line.flow.name, line.holder):
         try:
-            settled = settle(line, now)
-            if settled is not None and interval_of(settled) == interval and settled.kind == "delivery" and not again:
-                return Delivered("adopted", settled, settled.report)
+            mine = [one for one in settle(line, now) if one.kind == "delivery" and interval_of(one) == interval]
+            if mine and not again:
+                return Delivered("adopted", mine[-1], mine[-1].report)
             return _deliver(line, interval, now, again, progress)
         except BusyError:
             raise

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from flow_assets.audit import audit
 from flow_assets.deliver import deliver
 from flow_assets.errors import BusyError, PermanentError, RetryableError
 from flow_assets.ingest import ingest, open_target
@@ -163,16 +164,22 @@ class Life(RuleBasedStateMachine):
     def change_spec(self, cadence: str, level: str) -> None:
         self.speak(cadence, level)
 
-    @act(1)
-    def lose_ledger(self) -> None:
-        """A new one hears from ``flows verify --reconcile`` what is at the destination, but for folders that no spec names."""
+    @act(1, reconciled=st.booleans())
+    def lose_ledger(self, reconciled: bool) -> None:
+        """A new one takes over what is at the destination, but for folders that no spec names: when it is told to, or when it must."""
         if any(path.startswith("again/") for path in self.world.files()):
             return
         self.ledger.close()
         self.ledgers += 1
         self.ledger = self.open_ledger()
         self.speak(self.cadence, self.level)
-        verify(self.line, now=self.now, reconcile=True)
+        if reconciled:
+            verify(self.line, now=self.now, reconcile=True)
+
+    @act(2)
+    def audit(self) -> None:
+        """Whatever happened before, a recount finds nothing amiss."""
+        assert audit(self.line).differences == ()
 
     def attempt(self, act: Callable[[Line], object], mishap: Mishap | None) -> None:
         """Do it. It may fail as the mishap has it, or be refused for one of the reasons that there are; nothing else may go wrong."""

@@ -88,7 +88,8 @@ def test_where_everything_is_delivered_an_audit_says_so(feed: Line) -> None:
 
 def test_a_flow_that_never_delivered_has_nothing_to_recount(tmp_path: Path, table: Table, destination: MemoryDestination) -> None:
     with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
-        assert audit(open_line(tmp_path, destination, ledger)).intervals == 0
+        found = audit(open_line(tmp_path, destination, ledger))
+        assert (found.intervals, found.sentence) == (0, "nothing to recount: this ledger knows of no delivery")
 
 
 def test_a_row_that_became_visible_late_is_found_and_the_audit_says_what_to_run(feed: Line, table: Table) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import PermanentError
-from flow_assets.ingest.reports import Delivery, Report, find_reports, folders_of, read_delivery
+from flow_assets.ingest.reports import Delivery, folders_of, read_delivery
 from flow_assets.plan.names import Layout
+from flow_assets.reports import Report, find_reports
 
 
 @dataclass(frozen=True)

@@ -1,45 +1,21 @@
-"""Which reports are there, and what does each list? Nothing is believed before report, manifest and name say the same."""
+"""What does a report list? Nothing is believed before report, manifest and name say the same."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.copying import copy
 from flow_assets.errors import PermanentError
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.report import parse_report
-from flow_assets.plan.names import Kind, Layout, beginning, manifest_path
+from flow_assets.plan.names import Layout, manifest_path
 from flow_assets.plan.times import compact
+from flow_assets.reports import Report
 
 T = TypeVar("T")
-
-_NAME = re.compile(r"(\d{8}T\d{6}Z)_(delivery|regeneration)(?:_r([1-9]\d*))?\.report")
-_MILLENNIUM = "2"
-"""Every report's name begins with a year since 2000: asked for this, a bucket does not list its parts, too."""
-
-
-@dataclass(frozen=True, order=True)
-class Report:
-    """A report at the destination, by its name. ``moment`` is the end of the (last) interval that it covers, as in the name."""
-
-    moment: str
-    path: str
-    kind: Kind
-    revision: int
-
-    @property
-    def end(self) -> datetime:
-        """``moment`` as an aware UTC time."""
-        return datetime.strptime(self.moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-
-    @property
-    def replaces(self) -> bool:
-        """Whether it is one of those that supersede files."""
-        return self.kind == "regeneration" or self.revision > 0
 
 
 @dataclass(frozen=True)
@@ -48,18 +24,6 @@ class Delivery:
 
     report: Report
     manifest: Manifest
-
-
-def find_reports(destination: Destination, layout: Layout, folder: str, flow: str) -> list[Report]:
-    """The reports of a flow in a folder, oldest first. Those of a flow whose name only begins alike are not among them."""
-    entries = destination.list(beginning(layout, folder, flow) + _MILLENNIUM)
-    return sorted(report for entry in entries if (report := report_named(entry.path, layout, folder, flow)))
-
-
-def report_named(path: str, layout: Layout, folder: str, flow: str) -> Report | None:
-    """What a path says if it is that of a report of this flow in this folder."""
-    name = _NAME.fullmatch(path.removeprefix(beginning(layout, folder, flow)))
-    return Report(name[1], path, cast("Kind", name[2]), int(name[3] or 0)) if name else None
 
 
 def folders_of(paths: Iterable[str], layout: Layout, flow: str) -> set[str]:

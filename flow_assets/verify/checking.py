@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from flow_assets.ingest.reports import Report, folders_of, report_named
+from flow_assets.ingest.reports import folders_of
 from flow_assets.ledger.deliveries import interval_of
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.store import Recorded
@@ -12,6 +12,7 @@ from flow_assets.plan.columns import Column
 from flow_assets.plan.intervals import Interval, ceiling, uncovered
 from flow_assets.plan.times import compact
 from flow_assets.reading import Line
+from flow_assets.reports import Report, report_named
 from flow_assets.verify.findings import Finding, FindingKind, Progress, Summary, again, missing, run, span_text
 from flow_assets.verify.leftovers import layout, survey
 from flow_assets.verify.notes import Notes, read_notes

@@ -8,10 +8,10 @@ from pathlib import Path
 from flow_assets.destinations.contract import Leftover
 from flow_assets.destinations.paths import meant_path
 from flow_assets.errors import PermanentError
-from flow_assets.ingest.reports import Report, find_reports, report_named
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.plan.names import Layout, NameKind, beginning, layout_of, manifest_path, own_name
 from flow_assets.reading import Line
+from flow_assets.reports import Report, find_reports, report_named
 from flow_assets.verify.notes import read_notes, without_advice
 
 OLD = timedelta(days=1)

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import FlowError, PermanentError
-from flow_assets.ingest.reports import Report, fits
+from flow_assets.ingest.reports import fits
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report
 from flow_assets.plan.names import manifest_path
+from flow_assets.reports import Report
 
 T = TypeVar("T")
 

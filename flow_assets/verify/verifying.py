@@ -14,11 +14,11 @@ from pathlib import Path
 
 from flow_assets.adopt import adopt, put_back
 from flow_assets.errors import BusyError, PermanentError
-from flow_assets.ingest.reports import Report
 from flow_assets.ledger.deliveries import interval_of
 from flow_assets.plan.names import manifest_path
 from flow_assets.plan.times import compact
 from flow_assets.reading import Line
+from flow_assets.reports import Report
 from flow_assets.stages.engine import lock, open_engine
 from flow_assets.verify.checking import Check
 from flow_assets.verify.findings import Finding, Progress, Verified, run
