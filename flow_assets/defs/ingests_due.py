@@ -24,6 +24,8 @@ from flow_assets.spec.specs import Specs
 
 SECONDS_BETWEEN_EVALUATIONS: Final = 30
 MAX_UNFINISHED_RUNS: Final = 10
+MAX_CONSIDERED: Final = 100
+"""As many are looked up in one evaluation; the others' turn is next."""
 
 
 def ingests_due(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefinition:
@@ -43,7 +45,7 @@ def ingests_due(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefinition:
         now, considered = clock.now(), _considered(context.cursor, specs)
         busy = {key for run in unfinished(context.instance) for key in run.asset_selection or () if key in by_key}
         waiting = {key: ingest for key, ingest in by_key.items() if key not in busy}
-        found = longest_waiting(waiting, considered, now)
+        found = longest_waiting(waiting, considered, now)[:MAX_CONSIDERED]
         last = context.instance.get_latest_materialization_events(found) if found else {}
         asked: list[dg.RunRequest] = []
         for key in found:
