@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
+from dagster_aws.s3 import S3Resource
 
 from flow_assets.defs import clock
 from flow_assets.defs.ingests_due import MAX_UNFINISHED_RUNS
@@ -30,6 +31,7 @@ from tests.dagster_flows import (
 )
 from tests.deliveries import interval, manifest
 from tests.sending import send
+from tests.servers.s3 import S3Server
 
 NOW = START + timedelta(hours=1)
 INGEST = {"flow": "feed", "into": "warehouse.duckdb", "table": "events"}
@@ -171,6 +173,22 @@ def test_a_table_in_postgresql_is_loaded_by_a_url_from_the_environment(
     assert (found["rows_inserted"], found["dagster/row_count"]) == (2, 2)
     assert found["newest_interval_end"] == interval(0).end.timestamp()
     assert found["dagster/column_schema"].columns[1] == dg.TableColumn("n", "bigint")
+
+
+def test_under_a_prefix_it_is_loaded_through_the_host_projects_s3_resource(
+    tmp_path: Path, instance: dg.DagsterInstance, moto_server: S3Server
+) -> None:
+    write_flows(tmp_path, destination=f"type: s3\nbucket: {moto_server.bucket()}\n")
+    write_ingest(tmp_path)
+    write_events(tmp_path, each_minute(START, 15))
+    names = {"endpoint_url": moto_server.endpoint, "aws_access_key_id": moto_server.key, "aws_secret_access_key": moto_server.secret}
+    defs = definitions(tmp_path, key_prefix="acme", resources={"acme_s3_there": S3Resource(**names, region_name="us-east-1")})
+    assert materialize(defs, instance, [["acme", "deliveries", "feed"]], key(0)).success
+    assert materialize(defs, instance, [["acme", *TABLE]]).success
+    assert numbers(tmp_path) == list(range(15))
+    graph = defs.resolve_asset_graph()
+    assert dg.AssetKey(["acme", "deliveries", "feed"]) in graph.get(dg.AssetKey(["acme", *TABLE])).parent_keys
+    assert defs.resolve_sensor_def("acme_ingests_due") is not None
 
 
 def test_before_anything_arrived_there_is_nothing_to_load(tmp_path: Path, instance: dg.DagsterInstance) -> None:
