@@ -4,12 +4,12 @@ The engine opens the files as it gets to them, reads the columns that are asked 
 of the files, then that of their rows. A column that a file lacks is null; one whose type has changed since is cast.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -55,20 +55,21 @@ class ParquetScan:
     """Some files of a table."""
 
     def __init__(
-        self, name: str, place: Place, files: Sequence[DataFile], columns: Sequence[StoredColumn], repaired: Path, span: Span | None = None
+        self, name: str, place: Place, files: Sequence[DataFile], columns: Sequence[StoredColumn], span: Span | None = None
     ) -> None:
         self._name = name
         self._place = place
         self._files = files
         self._spoken = {file.path: place.spoken(file.path) for file in files}
         self._columns = {column.column.name.lower(): column for column in columns}
-        self._repaired = repaired
+        self._repaired: Path | None = None
         self._repair: Repair | None = None
         self._span = span
 
     @property
     def paths(self) -> Sequence[str]:
-        return [*dict.fromkeys([*self._spoken, *self._spoken.values()]), f"{self._repaired}/"]
+        copies = [f"{self._repaired}/"] if self._repaired else []
+        return [*dict.fromkeys([*self._spoken, *self._spoken.values()]), *copies]
 
     @property
     def rows(self) -> int | None:
@@ -77,6 +78,13 @@ class ParquetScan:
 
     def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
         self._place.prepare(engine)
+        [(spill,)] = engine.execute("SELECT current_setting('temp_directory')").fetchall()
+        self._repaired = Path(spill).resolve() / "repaired"  # copies may be as large as the files, as what the engine spills
+
+    def close(self) -> None:
+        """Remove the copies that were made."""
+        if self._repaired:
+            shutil.rmtree(self._repaired, ignore_errors=True)
 
     def attach(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:  # noqa: ARG002  # the engine reads files by itself
         wanted = list({name.lower(): self._column(name) for name in columns}.values())
@@ -89,9 +97,10 @@ class ParquetScan:
         return f"(SELECT {selected} FROM {self._relation(read)}{where})"
 
     def repair(self, error: Exception) -> str | None:
-        if self._repair or not any(_NOT_TEXT in str(cause) for cause in _causes(error)):
+        if self._repair or self._repaired is None or not any(_NOT_TEXT in str(cause) for cause in _causes(error)):
             return None
         with reading(self._name, "look for text that is not UTF-8"):
+            self._repaired.mkdir(parents=True)
             self._repair = repair_files(self._place, [file.path for file in self._files], self._repaired)
         return self._repair.sentence if self._repair.files else None
 
@@ -134,8 +143,8 @@ def open_scan(
     Raises:
         PermanentError: one has a name that the engine cannot be told.
     """
-    with TemporaryDirectory(prefix="flow-repaired-") as repaired:
-        yield ParquetScan(name, place, files, columns, Path(repaired).resolve(), span)
+    with closing(ParquetScan(name, place, files, columns, span)) as scan:
+        yield scan
 
 
 def _listed(texts: Iterator[str] | Sequence[str]) -> str:
