@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pyarrow.compute as pc
 from flow_assets.errors import PermanentError
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
+from flow_assets.plan.intervals import EPOCH
 from flow_assets.sources.contract import Freshest
-from flow_assets.sources.positions import as_version
+from flow_assets.sources.positions import as_moment, as_version
 
 
 class MemoryScan:
@@ -46,12 +48,14 @@ class MemoryScan:
 class MemorySource:
     """An event table in memory; its cursor is the number of the newest append, -1 before the first.
 
-    ``event_time`` names the column that :meth:`freshest` looks at.
+    ``event_time`` names the column that :meth:`freshest` looks at. ``by_moment``: the cursor is a moment of insertion instead, so that rows
+    may become visible after their moment was read.
     """
 
-    def __init__(self, name: str = "memory", event_time: str | None = None) -> None:
+    def __init__(self, name: str = "memory", event_time: str | None = None, by_moment: bool = False) -> None:
         self.name = name
         self._event_time = event_time
+        self._by_moment = by_moment
         self._appended: list[tuple[pa.Table, datetime]] = []
 
     def append(self, table: pa.Table, inserted: datetime) -> int:
@@ -60,23 +64,25 @@ class MemorySource:
         return len(self._appended) - 1
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
-        rows = self._rows(-1, len(self._appended) - 1 if at is None else as_version(self.name, at))
+        rows = self._rows(None, self._newest() if at is None else at)
         with duckdb.connect() as engine:
             engine.register("memory_rows", rows.schema.empty_table())
             described = engine.execute("DESCRIBE memory_rows").fetchall() if rows.num_columns else []
         return tuple(Column(name, kind) for name, kind, *_ in described)
 
-    def cursor_at(self, moment: datetime) -> int:
+    def cursor_at(self, moment: datetime) -> Cursor:
+        if self._by_moment:
+            return moment
         visible = [version for version, (_, inserted) in enumerate(self._appended) if inserted <= moment]
         return max(visible, default=-1)
 
     @contextmanager
     def inserted_between(self, after: Cursor, upto: Cursor) -> Iterator[MemoryScan]:
-        yield MemoryScan(self.name, self._rows(as_version(self.name, after), as_version(self.name, upto)))
+        yield MemoryScan(self.name, self._rows(after, upto))
 
     @contextmanager
     def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> Iterator[MemoryScan]:  # noqa: ARG002  # all rows will do
-        yield MemoryScan(self.name, self._rows(-1, as_version(self.name, upto)))
+        yield MemoryScan(self.name, self._rows(None, upto))
 
     def freshest(self) -> Freshest:
         filled = [(table, inserted) for table, inserted in self._appended if table.num_rows]
@@ -86,9 +92,19 @@ class MemorySource:
         newest = max((event for event in events if event is not None), default=None)
         return Freshest(max(inserted for _, inserted in filled), newest if newest is None or newest.tzinfo else newest.replace(tzinfo=UTC))
 
-    def _rows(self, after: int, upto: int) -> pa.Table:
-        """The rows of versions after the first and up to the second, with all columns up to then; those of the first append if it is -1."""
-        schemas = [table.schema for table, _ in self._appended[: max(upto, 0) + 1]]
+    def _newest(self) -> Cursor:
+        return max((inserted for _, inserted in self._appended), default=EPOCH) if self._by_moment else len(self._appended) - 1
+
+    def _rows(self, after: Cursor | None, upto: Cursor) -> pa.Table:
+        """The rows after the first cursor and up to the second, with all columns up to then (of the first append, if none)."""
+        last = self._checked(upto)
+        placed = [(inserted if self._by_moment else number, table) for number, (table, inserted) in enumerate(self._appended)]
+        known = [table for position, table in placed if position <= last]
+        schemas = [table.schema for table in known or [table for table, _ in self._appended[:1]]]
         schema = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
-        chosen = [table for table, _ in self._appended[after + 1 : upto + 1]]
+        first = None if after is None else self._checked(after)
+        chosen = [table for position, table in placed if position <= last and (first is None or position > first)]
         return pa.concat_tables([schema.empty_table(), *chosen], promote_options="permissive")
+
+    def _checked(self, cursor: Cursor) -> Any:
+        return as_moment(self.name, cursor) if self._by_moment else as_version(self.name, cursor)
