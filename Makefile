@@ -14,7 +14,7 @@ setup: .venv/.ready  ## Create .venv with the locked dependencies
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: setup  ## Deliver three flows to a folder, an S3 API and an sFTP server, and check what arrived
+demo: setup  ## Deliver four flows to folders, an S3 API and an sFTP server, and check what arrived
 	$(BIN)/flows demo
 
 ui: setup  ## Dagster on http://127.0.0.1:3000 with its daemon, over the demo's living event table

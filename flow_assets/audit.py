@@ -88,7 +88,9 @@ class Audit:
         what = f"{self.intervals} intervals and {self.partitions} partitions of event time were recounted"
         if self.differences:
             return f"{what}: there are {len(self.differences)} differences from what was delivered"
-        return f"{what}: everything that the source has is delivered{f', but {len(self.unknown)} could not be' if self.unknown else ''}"
+        return (
+            f"{what}: all that the source has is recorded as delivered{f', but {len(self.unknown)} could not be' if self.unknown else ''}"
+        )
 
     @property
     def passed(self) -> bool:
@@ -200,7 +202,9 @@ def _recount_partitions(
             continue
         keys = {key for key in delivered.keys() | source.keys() if not any(overlaps(level, key, one) for one in foreign)}
         if foreign:
-            left_out.append(f"event time {_shown(span)} has files that were shaped by an earlier spec: those partitions are not recounted")
+            left_out.append(
+                f"event time {_shown(span)} has files from before the spec was changed or rows were erased: their partitions are left out"
+            )
         recounted += len(keys)
         differing = (key for key in sorted(keys) if source[key] - delivered[key] != explained[key])
         found += [_of_partition(line, key, delivered[key], source[key]) for key in differing]

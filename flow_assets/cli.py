@@ -149,7 +149,8 @@ def regenerate(folders: Folders, flow: str, start: datetime, end: datetime, fold
             return
         with progress_of(flow, 1) as begin:
             done = regenerate_span(line, span, now=datetime.now(UTC), folder=folder, progress=begin("regeneration"))
-        sql = removal_sql(opened.specs.sources[line.flow.source].columns.event_time, span)
+        event_time = opened.specs.sources[line.flow.source].columns.event_time
+        sql = removal_sql(event_time, done.manifest.type_of(event_time), span)
     if as_json:
         print_json({"outcome": done.outcome, "sql": sql, **done.manifest.as_mapping()})
         return
@@ -192,7 +193,7 @@ def schema(kind: Kind | None) -> None:
 @flows.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), help="Where the demo keeps everything (default .demo).")
 def demo(folder: Path) -> None:
-    """A complete local run: event table, late rows, three flows to a folder, an S3 API and an sFTP server, and a summary."""
+    """A complete local run: event table, late rows, four flows to folders, an S3 API and an sFTP server, and a summary."""
     from flow_assets.demo.run import run_demo
 
     with failures():

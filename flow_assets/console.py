@@ -45,7 +45,9 @@ def delivered_line(flow: str, delivered: Delivered) -> str:
     """One delivery in one line."""
     manifest = delivered.manifest
     late = sum(partition.late_rows for partition in manifest.partitions)
-    span = f"{manifest.interval.start:%Y-%m-%d %H:%M}–{manifest.interval.end:%H:%M} UTC"
+    told = manifest.span or manifest.interval
+    what = "event time " if manifest.span else ""
+    span = f"{what}{told.start:%Y-%m-%d %H:%M} to {told.end:%Y-%m-%d %H:%M} UTC"
     return (
         f"{flow} {span}: {delivered.outcome}, {manifest.rows.written:,} rows"
         f" ({late:,} late) in {len(manifest.files)} parts — {delivered.report_path}"
@@ -61,6 +63,7 @@ def print_plan(plan: DeliveryPlan) -> None:
         [
             ("flow", plan.flow.name),
             ("interval", f"{plan.interval.start:%Y-%m-%dT%H:%M:%SZ} to {plan.interval.end:%Y-%m-%dT%H:%M:%SZ}, revision {plan.revision}"),
+            *([("event time", f"{plan.span.start:%Y-%m-%dT%H:%M:%SZ} to {plan.span.end:%Y-%m-%dT%H:%M:%SZ}")] if plan.span else []),
             ("cursor", f"{'the beginning' if plan.cursor_from is None else f'after {plan.cursor_from}'} to {plan.cursor_to}"),
             ("source", f"{plan.flow.source}, {len(plan.columns)} columns: {_shortened([column.name for column in plan.columns])}"),
             ("destination", f"{plan.flow.destination}, {plan.names.extension}"),

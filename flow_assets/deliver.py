@@ -20,7 +20,7 @@ from flow_assets.ledger.deliveries import interval_of
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.planned import manifest_of
 from flow_assets.ledger.report import report_text
-from flow_assets.line import cursors_of, decided_cursor, next_plan, plan_interval
+from flow_assets.line import check_start, cursors_of, decided_cursor, next_plan, plan_interval
 from flow_assets.plan.delivery import DeliveryPlan
 from flow_assets.plan.intervals import Interval
 from flow_assets.reading import Line, Reading, open_reading
@@ -69,8 +69,7 @@ def deliver(
         SpecError: the flow does not fit the source's columns.
         PermanentError, RetryableError: by whether trying again may help. No report was put.
     """
-    if interval.start < line.flow.start:
-        raise PermanentError(f"flow {line.flow.name} starts at {line.flow.start.isoformat()} — what was inserted before is regeneration's")
+    check_start(line, interval)
     with line.ledger.claim(line.flow.name, line.holder):
         try:
             mine = [one for one in settle(line, now) if one.kind == "delivery" and interval_of(one) == interval]

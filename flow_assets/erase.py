@@ -83,10 +83,12 @@ def holding(line: Line, where: str, span: Interval | None = None, progress: Prog
     return found
 
 
-def erase(line: Line, where: str, now: datetime, span: Interval | None = None, progress: Progress = lambda *_: None) -> Erased:
+def erase(
+    line: Line, where: str, now: datetime, span: Interval | None = None, remove: bool = False, progress: Progress = lambda *_: None
+) -> Erased:
     """Have the flow forget the rows that meet a condition: deliver anew what holds them, then tell consumers what to delete.
 
-    May be run again after it was cut off.
+    ``remove``: delete the files from the destination ourselves, once others have taken their place. May be run again after it was cut off.
 
     Raises: as :func:`holding`, :func:`~flow_assets.deliver.deliver` and :func:`~flow_assets.regenerate.regenerate`.
     """
@@ -97,7 +99,11 @@ def erase(line: Line, where: str, now: datetime, span: Interval | None = None, p
     delivered = [*_again(line, held, now), *_anew(line, held, now)]
     superseded = line.ledger.superseded(line.flow.name)
     left = tuple(one for one in held if one.path not in superseded)
-    return Erased(tuple(held), tuple(delivered), _tell(line, where, held) if held else None, left)
+    tombstone = _tell(line, where, held) if held else None
+    for one in held if remove else ():
+        if one.path in superseded:
+            line.destination.remove(one.path)
+    return Erased(tuple(held), tuple(delivered), tombstone, left)
 
 
 def _check(line: Line, where: str) -> None:
@@ -178,7 +184,9 @@ def _tell(line: Line, where: str, held: Sequence[Held]) -> str:
     flow, files = line.flow, sorted(one.path for one in held)
     covers, _ = frontier(line)
     names = delivery_names(flow, line.specs.destinations[flow.destination], covers, 0)
-    replaced_by = sorted(one.report_path for one in line.ledger.history(flow.name) if set(one.manifest.supersedes) & set(files))
+    gone = set(files)
+    made = (one for one in line.ledger.history(flow.name) if gone & set(one.manifest.supersedes))
+    replaced_by = sorted(one.report_path for one in made if not gone & {file.path for file in one.manifest.files})
     said = {
         "version": VERSION,
         "flow": flow.name,
@@ -189,10 +197,13 @@ def _tell(line: Line, where: str, held: Sequence[Held]) -> str:
         "sql": f"DELETE FROM t WHERE ({where})",
     }
     data, number = (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode(), 0
-    while line.destination.stat(path := names.tombstone(covers.end, number)):
-        number += 1
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tombstone"
+        while line.destination.stat(path := names.tombstone(covers.end, number)):
+            line.destination.get(path, file)
+            if file.read_bytes() == data:
+                return path
+            number += 1
         file.write_bytes(data)
         line.destination.put(file, path)
     return path

@@ -19,20 +19,25 @@ if TYPE_CHECKING:
 @click.option(
     "--deliver", "delivering", is_flag=True, help="Deliver those partitions anew without the rows, and tell consumers what to delete."
 )
+@click.option("--remove", is_flag=True, help="With --deliver: also delete the files from the destination, once others took their place.")
 @as_json
-def erase(folders: Folders, flow: str, where: str, start: datetime | None, end: datetime | None, delivering: bool, as_json: bool) -> None:
+def erase(
+    folders: Folders, flow: str, where: str, start: datetime | None, end: datetime | None, delivering: bool, remove: bool, as_json: bool
+) -> None:
     """List every delivered file that holds rows to forget; with --deliver, deliver anew without them."""
     from flow_assets.console import delivered_line, print_json, print_table
     from flow_assets.erase import Erased, holding
     from flow_assets.erase import erase as forget
     from flow_assets.plan.intervals import Interval
 
+    if remove and not delivering:
+        raise click.UsageError("--remove goes with --deliver")
     if (start is None) != (end is None):
         raise click.UsageError("--from and --to go together")
     span = Interval(start, end) if start and end else None
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
         listed = () if delivering else tuple(holding(line, where, span))
-        done = forget(line, where, datetime.now(UTC), span) if delivering else Erased(listed, (), None, ())
+        done = forget(line, where, datetime.now(UTC), span, remove) if delivering else Erased(listed, (), None, ())
     if as_json:
         print_json({
             "files": [vars(one) for one in done.held],
@@ -61,6 +66,8 @@ def _summary(flow: str, done: "Erased", delivering: bool) -> str:
     if not done.held:
         return what
     if not delivering:
-        return f"{what} — with --deliver they are delivered anew without them"
+        if not any(one.counts for one in done.held):
+            return f"{what}, all of them superseded — with --deliver --remove they are deleted from the destination"
+        return f"{what} — with --deliver they are delivered anew without them, with --remove also deleted from the destination"
     left = f"; {len(done.left)} of them could not be replaced: have the consumer delete these rows by hand" if done.left else ""
     return f"{what}; consumers learn from {done.tombstone} what to delete{left}"

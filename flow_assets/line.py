@@ -33,10 +33,21 @@ def plan_interval(line: Line, interval: Interval) -> DeliveryPlan:
         SpecError: the flow does not fit the source's columns.
         PermanentError, RetryableError: the source cannot be read.
     """
+    check_start(line, interval)
     recorded = line.ledger.delivery(line.flow.name, interval)
     cursors = cursors_of(line, interval, recorded, expected_cursor)
     with tempfile.TemporaryDirectory() as spool, open_reading(line, cursors, Path(spool)) as reading:
         return next_plan(line, interval, reading, recorded)
+
+
+def check_start(line: Line, interval: Interval) -> None:
+    """An interval from before the flow's start is not delivered.
+
+    Raises:
+        PermanentError: it begins before that.
+    """
+    if interval.start < line.flow.start:
+        raise PermanentError(f"flow {line.flow.name} starts at {line.flow.start.isoformat()} — what was inserted before is regeneration's")
 
 
 def cursors_of(line: Line, interval: Interval, recorded: Recorded | None, cursor_at: CursorAt) -> tuple[Cursor, Cursor]:
@@ -101,7 +112,7 @@ def _check_not_regenerated(line: Line, revised: DeliveryPlan, old: Manifest) -> 
     if shared:
         raise PermanentError(
             f"flow {line.flow.name}: {', '.join(sorted(shared)[:3])} of interval {revised.interval.key} was regenerated since, by "
-            f"{shared[min(shared)]} — regenerate it again instead of delivering the interval again"
+            f"{shared[min(shared)]} — regenerate the partitions that you miss instead of delivering the interval again"
         )
 
 

@@ -83,7 +83,7 @@ def once(*rows: int) -> dict[int, int]:
 def test_where_everything_is_delivered_an_audit_says_so(feed: Line) -> None:
     found = audit(feed)
     assert (found.intervals, found.partitions, found.differences, found.unknown) == (3, 4, (), ())
-    assert found.sentence == "3 intervals and 4 partitions of event time were recounted: everything that the source has is delivered"
+    assert found.sentence == "3 intervals and 4 partitions of event time were recounted: all that the source has is recorded as delivered"
 
 
 def test_a_flow_that_never_delivered_has_nothing_to_recount(tmp_path: Path, table: Table, destination: MemoryDestination) -> None:
@@ -188,7 +188,7 @@ def test_after_a_change_of_the_spec_intervals_are_recounted_by_what_was_read(
     changed = open_line(tmp_path, destination, feed.ledger, FLOW + "    where: n < 50\n")
     found = audit(changed)
     assert (found.intervals, found.partitions, found.differences) == (3, 0, ())
-    assert "earlier spec" in found.left_out[0]
+    assert "before the spec was changed" in found.left_out[0]
     assert found.passed
     table.insert(7, (8, 6))
     assert [one.interval for one in audit(changed).differences] == [quarter(0)]

@@ -102,7 +102,7 @@ def test_regenerate_prints_what_it_supersedes_and_the_sql(project: Path) -> None
     run("deliver", "feed", "--until", "2026-01-01T10:30:00Z")
     result = run("regenerate", "feed", "--from", "2026-01-01T10:00:00Z", "--to", "2026-01-01T10:30:00Z")
     assert result.exit_code == 0, result.output
-    assert "DELETE FROM t WHERE t >= TIMESTAMP '2026-01-01 10:00:00' AND t < TIMESTAMP '2026-01-01 10:30:00'" in result.stdout
+    assert "DELETE FROM t WHERE t >= TIMESTAMPTZ '2026-01-01 10:00:00+00' AND t < TIMESTAMPTZ '2026-01-01 10:30:00+00'" in result.stdout
     assert result.stdout.count("hour=10/min=") == 3
     assert run("regenerate", "feed", "--from", "2026-01-01T10:01:00Z", "--to", "2026-01-01T10:30:00Z").exit_code == 2
 

@@ -50,7 +50,7 @@ def test_where_everything_is_delivered_the_check_passes(tmp_path: Path, instance
     found = evaluated(delivered(tmp_path, instance), instance, "feed")["feed"]
     assert found.passed
     assert found.metadata["intervals"].value == 2
-    assert "everything that the source has is delivered" in str(found.description)
+    assert "all that the source has is recorded as delivered" in str(found.description)
 
 
 def test_a_row_that_became_visible_late_fails_it_and_it_says_what_to_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -28,8 +28,10 @@ from flow_assets.demo.project import (
     Ports,
     copy_specs,
     create_demo,
+    names_of,
     open_demo,
     point_destinations,
+    remove_specs,
     repository_specs,
     with_value,
 )
@@ -184,6 +186,9 @@ def test_specs_added_or_changed_later_are_copied_and_others_left_alone(tmp_path:
     os.utime(specs / "flows" / "mine.yaml", (time.time() + 5, time.time() + 5))
     copy_specs(specs, demo)
     assert "2027-02-01" in (demo.specs / "flows" / "mine.yaml").read_text()
+    assert (demo.specs / "flows" / "live.yaml").exists()
+    remove_specs(names_of(specs), demo)
+    assert not (demo.specs / "flows" / "mine.yaml").exists()
     assert (demo.specs / "flows" / "live.yaml").exists()
 
 

@@ -207,6 +207,9 @@ def test_only_whole_partitions_are_regenerated() -> None:
 
 
 def test_the_sql_for_consumers_who_do_not_track_files() -> None:
-    assert removal_sql("hit_time_utc", HOUR) == (
+    assert removal_sql("hit_time_utc", "TIMESTAMP WITH TIME ZONE", HOUR) == (
+        "DELETE FROM t WHERE hit_time_utc >= TIMESTAMPTZ '2026-01-01 10:00:00+00' AND hit_time_utc < TIMESTAMPTZ '2026-01-01 11:00:00+00'"
+    )
+    assert removal_sql("hit_time_utc", "TIMESTAMP", HOUR) == (
         "DELETE FROM t WHERE hit_time_utc >= TIMESTAMP '2026-01-01 10:00:00' AND hit_time_utc < TIMESTAMP '2026-01-01 11:00:00'"
     )

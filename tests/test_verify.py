@@ -16,10 +16,10 @@ from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.report import report_text
 from flow_assets.ledger.store import Ledger
-from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.names import Layout, Names, manifest_path, own_name
 from flow_assets.plan.partitions import LENGTHS, partition_key
+from flow_assets.reading import Line
 from flow_assets.regenerate import regenerate
 from flow_assets.spec.destination import LocalDestination
 from flow_assets.spec.flow import PartitionBy
@@ -223,7 +223,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(
     memory.fail("get", RetryableError("it came with another hash — try again"), at=3)
     done = verify(feed, now=now)
     assert [finding.what for finding in done.findings] == ["cannot be read back (it came with another hash)"]
-    assert done.summary.parts == 3
+    assert done.summary.parts == 2
 
 
 def test_a_destination_that_cannot_be_reached_ends_it(
@@ -508,3 +508,16 @@ def test_reconciling_records_what_a_lost_ledger_forgot(
         assert empty.superseded("feed") == feed.ledger.superseded("feed")
         assert [one.manifest for one in empty.deliveries("feed")] == delivered
         assert deliver(again, quarter(1), now=now).outcome == "already"
+
+
+def test_the_command_it_names_works_where_a_part_of_the_interval_was_regenerated_and_the_spec_changed_since(
+    tmp_path: Path, source: MemorySource, memory: MemoryDestination, ledger: Ledger, delivered: list[Manifest], now: datetime
+) -> None:
+    changed = line(tmp_path, source, memory, ledger, FLOW + "    where: n < 100\n")
+    regenerate(changed, quarter(0), now=now)
+    [standing] = [file for file in delivered[1].files if file.partition == "2026-01-01T1015"]
+    memory.remove(standing.path)
+    [finding] = verify(changed, now=now).findings
+    assert finding.advice == "run: flows regenerate feed --from 2026-01-01T10:15:00Z --to 2026-01-01T10:30:00Z"
+    regenerate(changed, quarter(1), now=now)
+    assert verify(changed, now=now).holds

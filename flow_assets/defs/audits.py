@@ -56,7 +56,7 @@ def audit_checks(specs: Specs, keys: Keys, partitions: Partitions) -> list[dg.As
 
 def audits_due(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefinition:
     """Has every flow audited once in a period, spread over it. Its cursor is the moment of its last evaluation."""
-    selection = dg.AssetSelection.checks(*(dg.AssetCheckKey(keys.deliveries(flow), CHECK) for flow in specs.flows))
+    selection = dg.AssetSelection.assets(*(keys.deliveries(flow) for flow in specs.flows))
 
     @dg.sensor(
         name=keys.audits_sensor(),

@@ -45,7 +45,7 @@ def regeneration(specs: Specs, flow: Flow, keys: Keys) -> tuple[Callable[[Any], 
 def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, span: Interval) -> Metadata:
     """What is shown on a regenerated partition."""
     everything = delivery_metadata(done.manifest, done.report_path, "regenerated", specs)
-    rows = _rows(done.manifest, key)
+    rows, event_time = _rows(done.manifest, key), specs.sources[flow.source].columns.event_time
     return {
         **{
             name: everything[name]
@@ -56,7 +56,7 @@ def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, sp
         "rows_regenerated": rows,
         "files": [file.path for file in done.manifest.files if file.partition == key],
         "superseded_files": len(done.manifest.supersedes),
-        "sql": dg.MetadataValue.md(f"```sql\n{removal_sql(specs.sources[flow.source].columns.event_time, span)}\n```"),
+        "sql": dg.MetadataValue.md(f"```sql\n{removal_sql(event_time, done.manifest.type_of(event_time), span)}\n```"),
     }
 
 

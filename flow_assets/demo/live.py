@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flow_assets.demo.bucket import save_bucket
 from flow_assets.demo.children import Child, beside_python, child
-from flow_assets.demo.project import Demo, copy_specs, create_demo, open_demo, repository_specs
+from flow_assets.demo.project import Demo, copy_specs, create_demo, names_of, open_demo, remove_specs, repository_specs
 from flow_assets.demo.run import claimed
 from flow_assets.demo.servers import running_servers
 from flow_assets.demo.shop import REPOSITORY
@@ -50,12 +50,17 @@ def run_live(folder: Path, port: int) -> int:
     """
     with claimed(folder):
         demo = open_demo(folder) or create_demo(folder, datetime.now(UTC))
-        copy_specs(repository_specs(), demo)
+        specs = repository_specs()
+        copied = names_of(specs)
+        copy_specs(specs, demo)
         with running_servers(demo) as ports, _inserting(demo), _dagster(demo, port) as dagster:
             _say(f"Dagster will be on http://127.0.0.1:{port} in a moment; Ctrl-C ends everything. The demo is in {demo.folder}.")
             while dagster.poll() is None:
                 _wait(dagster)
-                copy_specs(repository_specs(), demo)
+                there = names_of(specs)
+                remove_specs(copied - there, demo)
+                copied = there
+                copy_specs(specs, demo)
                 save_bucket(demo, ports.s3)
             return dagster.returncode
 

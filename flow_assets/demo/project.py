@@ -142,6 +142,17 @@ def copy_specs(specs: Path, demo: Demo) -> list[Path]:
     return copied
 
 
+def names_of(specs: Path) -> set[Path]:
+    """The spec files in a folder, relative to it."""
+    return {file.relative_to(specs) for file in specs.glob("*/*.yaml")}
+
+
+def remove_specs(gone: Iterable[Path], demo: Demo) -> None:
+    """Remove the copies of specs that were removed or renamed."""
+    for name in gone:
+        (demo.specs / name).unlink(missing_ok=True)
+
+
 def point_destinations(demo: Demo, ports: Ports) -> None:
     """Write the servers' addresses and host key into the demo's destinations."""
     _remember(demo, ports)

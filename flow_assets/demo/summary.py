@@ -152,6 +152,7 @@ def _how_to_open(summaries: Sequence[FlowSummary], project: Project, demo: Demo)
         pattern = f"{summary.flow.name}_*_data_*" if isinstance(destination, SftpDestination) else f"{summary.flow.name}/data/**/data_*"
         query = f"SELECT count(*) FROM {_READERS[summary.flow.format.type]}('{folder}/{pattern}')"
         yield f'  {summary.flow.name}: {python} -c "import duckdb; duckdb.sql(\\"{query}\\").show()"'
+    yield f"To type commands there: cd {_shown(demo.folder)} && set -a && . ./env && export FLOW_STATE=state, then for example: flows list"
     yield f"To have the servers back, until Ctrl-C: {python} -m flow_assets.demo.servers {_shown(demo.folder)}"
     yield f"  then, with the password from {_shown(demo.folder / 'env')}: sftp -P {demo.ports().sftp} {SFTP_USER}@127.0.0.1"
 

@@ -144,6 +144,10 @@ class Manifest(_Entry):
     supersedes: tuple[str, ...]
     report: str
 
+    def type_of(self, column: str) -> str:
+        """The engine's name of a delivered column's type; of a column that was not delivered, that of moments."""
+        return next((one.type for one in self.schema_ if one.name.lower() == column.lower()), "TIMESTAMP WITH TIME ZONE")
+
     def to_json(self) -> bytes:
         """The bytes that are delivered: UTF-8, indented, ending with a line feed; equal manifests give equal bytes."""
         return (json.dumps(self.as_mapping(), indent=1, ensure_ascii=False) + "\n").encode()

@@ -84,10 +84,15 @@ def spans(level: PartitionBy, keys: Iterable[str], most: int | None = None) -> l
     return merged((Interval(*bounds) for key in keys if (bounds := partition_bounds(level, key))), most)
 
 
-def removal_sql(event_time: str, span: Interval, table: str = "t") -> str:
-    """SQL for consumers who do not track files: removes the rows that the regeneration brings anew."""
-    start, end = (moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") for moment in (span.start, span.end))
-    return f"DELETE FROM {table} WHERE {event_time} >= TIMESTAMP '{start}' AND {event_time} < TIMESTAMP '{end}'"
+def removal_sql(event_time: str, kind: str, span: Interval) -> str:
+    """SQL for consumers who do not track files: removes the rows that the regeneration brings anew, whatever the session's time zone is.
+
+    ``kind`` is the engine's name of the column's type: times without a zone are compared as they are.
+    """
+    zoned = kind == "TIMESTAMP WITH TIME ZONE"
+    start, end = (moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + ("+00" if zoned else "") for moment in (span.start, span.end))
+    literal = "TIMESTAMPTZ" if zoned else "TIMESTAMP"
+    return f"DELETE FROM t WHERE {event_time} >= {literal} '{start}' AND {event_time} < {literal} '{end}'"
 
 
 def _partition_plan(names: Names, counted: Counted) -> PartitionPlan:

@@ -7,7 +7,7 @@ from flow_assets.ingest.reports import folders_of
 from flow_assets.ledger.deliveries import interval_of
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.store import Recorded
-from flow_assets.line import content_hash
+from flow_assets.line import content_hash, regenerated
 from flow_assets.plan.columns import Column
 from flow_assets.plan.intervals import Interval, ceiling, uncovered
 from flow_assets.plan.times import compact
@@ -136,16 +136,21 @@ class Check:
         self._cover(report, interval_of(manifest))
         folder = next(iter(folders_of([report.path], self._layout, self.line.flow.name)))
         filing = Filing(self._layout, folder, self._event_time(manifest))
-        advice = ("" if known else f"{self._reconciling()}, then ") + again(self.line.flow, manifest, folder)
+        first = "" if known else f"{self._reconciling()}, then "
+        anew = regenerated(self.line, {file.partition for file in manifest.files}, manifest.cursor.to) if manifest.span is None else {}
         for file in manifest.files:
+            advice = first + again(self.line.flow, manifest, folder, file.partition if anew else None)
             if file.path in self._superseded:
                 is_there = file.path in self.there.others
                 self._kept, self._gone = self._kept + is_there, self._gone + (not is_there)
                 continue
-            for what in part_problems(self.reading, filing, manifest, file):
+            problems = list(part_problems(self.reading, filing, manifest, file))
+            for what in problems:
                 self._find("part", file.path, what, advice)
-            self._parts, self._rows, self._bytes = self._parts + 1, self._rows + file.rows, self._bytes + file.bytes
             self._progressed()
+            if problems:
+                continue
+            self._parts, self._rows, self._bytes = self._parts + 1, self._rows + file.rows, self._bytes + file.bytes
 
     def _event_time(self, manifest: Manifest) -> Column | None:
         """The column that a manifest's rows are filed by, if it was delivered, under the same spec."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.plan.intervals import Interval, ceiling
+from flow_assets.plan.partitions import partition_bounds
 from flow_assets.plan.times import format_time
 from flow_assets.spec.flow import Flow
 
@@ -87,8 +88,14 @@ def run(*words: str) -> str:
     return f"run: {shlex.join(['flows', *words])}"
 
 
-def again(flow: Flow, manifest: Manifest, folder: str) -> str:
-    """The command that delivers the rows of a manifest anew. ``folder`` is where its report lies."""
+def again(flow: Flow, manifest: Manifest, folder: str, partition: str | None = None) -> str:
+    """The command that delivers the rows of a manifest anew. ``folder`` is where its report lies.
+
+    ``partition`` is given if some of the interval were regenerated since: then it must be, too: a revision would double those.
+    """
+    bounds = partition_bounds(manifest.partition_by, partition) if partition else None
+    if bounds:
+        return run("regenerate", flow.name, "--from", _time(bounds[0]), "--to", _time(bounds[1]))
     if manifest.span is None:
         return run("deliver", flow.name, "--at", _time(ceiling(manifest.interval.end, flow.cadence)), "--again")
     where = [] if folder == flow.folder else ["--folder", folder]
