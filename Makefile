@@ -1,7 +1,7 @@
 # Each target does its own set-up: Python 3.11 and make are all that a bare machine needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: setup demo ui test servers lint format bench docs lock clean
 
@@ -21,7 +21,7 @@ ui: setup  ## Dagster on http://127.0.0.1:3000 with its daemon, over the demo's 
 	$(BIN)/python -m flow_assets.demo.live
 
 test: setup servers  ## The whole test suite
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 servers:  ## Debian packages of the servers and the browser that tests use (only as root; otherwise their cases are skipped by name)
 	sh tests/install_servers.sh

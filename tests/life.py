@@ -25,9 +25,9 @@ from flow_assets.deliver import deliver
 from flow_assets.errors import BusyError, PermanentError, RetryableError
 from flow_assets.ingest import ingest, open_target
 from flow_assets.ledger.store import Ledger
-from flow_assets.line import Line
 from flow_assets.plan.intervals import Interval, ceiling, due, floor
 from flow_assets.plan.partitions import LENGTHS
+from flow_assets.reading import Line
 from flow_assets.regenerate import regenerate
 from flow_assets.spec.load import load_specs
 from flow_assets.verify import verify
