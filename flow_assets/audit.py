@@ -15,6 +15,7 @@ from flow_assets.ledger.store import Recorded
 from flow_assets.line import regenerated
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
+from flow_assets.plan.partitions import UNKNOWN
 from flow_assets.plan.regeneration import overlaps, spans
 from flow_assets.plan.times import format_time
 from flow_assets.reading import Line
@@ -109,7 +110,8 @@ def audit(line: Line, last: int = LAST) -> Audit:
     if newest is None:
         return Audit()
     recounted = line.ledger.deliveries(line.flow.name, newest.manifest.interval.end - last * line.flow.cadence)
-    touched = {partition.key for recorded in recounted for partition in recorded.manifest.partitions}
+    level = line.flow.partition_by
+    touched = {one.key for recorded in recounted if recorded.manifest.partition_by == level for one in recorded.manifest.partitions}
     covers, as_of = frontier(line)
     found: list[Difference] = []
     unknown: list[str] = []
@@ -119,9 +121,9 @@ def audit(line: Line, last: int = LAST) -> Audit:
         changes = _attempted(lambda one=recorded: changes_of(line, one), f"interval {interval_of(recorded).key}", unknown)  # type: ignore[misc]
         if changes is None:
             continue
-        anew = regenerated(line, _keys(recorded, changes), recorded.manifest.cursor.to)
+        anew = _regenerated(line, recorded, changes)
         found += _of_interval(line, recorded, changes, anew)
-        touched |= _keys(recorded, changes)
+        touched |= {one.key for one in changes.tally.partitions}
         if interval_of(recorded).end <= covers.end:
             explained.update({key: rows for key, rows in (changes.keys or {}).items() if key not in anew})
     intervals = len(recounted) - len(unknown)
@@ -155,15 +157,17 @@ def _attempted(recount: Callable[[], Changes | None], what: str, unknown: list[s
         return None
 
 
-def _keys(recorded: Recorded, changes: Changes) -> set[str]:
-    """The partitions that hold rows of an interval: as delivered, and by now."""
-    return {file.partition for file in recorded.manifest.files} | {one.key for one in changes.tally.partitions}
+def _regenerated(line: Line, recorded: Recorded, changes: Changes) -> dict[str, str]:
+    """The partitions with rows of an interval, as delivered (maybe at another level) and by now, that were regenerated since."""
+    manifest = recorded.manifest
+    before = regenerated(line, {file.partition for file in manifest.files}, manifest.cursor.to, manifest.partition_by)
+    return before | regenerated(line, {one.key for one in changes.tally.partitions}, manifest.cursor.to)
 
 
 def _of_interval(line: Line, recorded: Recorded, changes: Changes, anew: dict[str, str]) -> list[Difference]:
     """What to do about an interval. Partitions that were regenerated since are the business of the recount by partition."""
     rows, tally, interval = recorded.manifest.rows, changes.tally, interval_of(recorded)
-    keys = changes.keys or dict.fromkeys(_keys(recorded, changes), tally.read - rows.read)
+    keys = changes.keys or dict.fromkeys([one.key for one in tally.partitions] or [UNKNOWN], tally.read - rows.read)
     changed = {key: change for key, change in keys.items() if key not in anew}
     if not changed:
         return []

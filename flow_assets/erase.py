@@ -163,7 +163,8 @@ def _again(line: Line, held: Sequence[Held], now: datetime) -> Iterator[Delivere
         manifest = recorded.manifest
         files = [file for file in manifest.files if file.path in wanted]
         timeless = any(partition_bounds(manifest.partition_by, file.partition) is None for file in files)
-        if timeless and not regenerated(line, {file.partition for file in manifest.files}, manifest.cursor.to):
+        keys = {file.partition for file in manifest.files}
+        if timeless and not regenerated(line, keys, manifest.cursor.to, manifest.partition_by):
             yield deliver(line, Interval(manifest.interval.start, manifest.interval.end), now=now, again=True)
 
 

@@ -1,6 +1,7 @@
 """A person regenerates three days in Dagster's UI: gets one run, and the consumer's table changes by nothing but what really changed."""
 
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,14 +42,19 @@ def erased_at_source(project: Path, every: int) -> set[int]:
 
 def launch_backfill(address: str, first: str, last: str) -> None:
     """What a person does: opens the asset, presses Materialize, types the partitions, launches."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import TimeoutError, sync_playwright
 
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(90_000)
-        page.goto(f"{address}/assets/flows/feed")
-        page.get_by_role("button", name="Materialize…").first.click()
+        materialize = page.get_by_role("button", name="Materialize…").first
+        for _ in range(16):  # until the code location is loaded
+            page.goto(f"{address}/assets/flows/feed")
+            with suppress(TimeoutError):
+                materialize.wait_for(timeout=15_000)
+                break
+        materialize.click()
         page.get_by_text("Backfills all partitions in a single run.").wait_for()
         field = page.get_by_placeholder("No matching partitions")
         field.fill(f"[{first}...{last}]")
@@ -59,7 +65,7 @@ def launch_backfill(address: str, first: str, last: str) -> None:
         browser.close()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
 def test_a_backfill_of_three_days_of_quarter_hours_is_one_run_and_changes_what_really_changed(tmp_path: Path) -> None:
     end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - DAY

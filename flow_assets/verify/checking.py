@@ -137,7 +137,8 @@ class Check:
         folder = next(iter(folders_of([report.path], self._layout, self.line.flow.name)))
         filing = Filing(self._layout, folder, self._event_time(manifest))
         first = "" if known else f"{self._reconciling()}, then "
-        anew = regenerated(self.line, {file.partition for file in manifest.files}, manifest.cursor.to) if manifest.span is None else {}
+        keys = {file.partition for file in manifest.files} if manifest.span is None else set[str]()
+        anew = regenerated(self.line, keys, manifest.cursor.to, manifest.partition_by)
         for file in manifest.files:
             advice = first + again(self.line.flow, manifest, folder, file.partition if anew else None)
             if file.path in self._superseded:
