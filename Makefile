@@ -21,7 +21,7 @@ ui: setup  ## Dagster on http://127.0.0.1:3000 with its daemon, over the demo's 
 	$(BIN)/python -m flow_assets.demo.live
 
 test: setup servers  ## The whole test suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 servers:  ## Debian packages of the servers and the browser that tests use (only as root; otherwise their cases are skipped by name)
 	sh tests/install_servers.sh
