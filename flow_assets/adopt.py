@@ -57,7 +57,7 @@ def settle(line: Line, now: datetime) -> list[Manifest]:
         if line.destination.stat(announced):
             adopted.append(adopt(line, announced, now))
         line.ledger.announce(line.flow.name, None)
-    if not adopted and not line.ledger.report_paths(line.flow.name):
+    if not adopted and not line.ledger.knows(line.flow.name):
         layout = layout_of(line.specs.destinations[line.flow.destination].type)
         adopted += [adopt(line, report.path, now) for report in find_reports(line.destination, layout, line.flow.folder, line.flow.name)]
     return adopted

@@ -5,7 +5,6 @@ never trusted, not even that of a delivery.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +14,7 @@ from flow_assets.ledger.store import Recorded
 from flow_assets.line import regenerated
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
-from flow_assets.plan.partitions import UNKNOWN
+from flow_assets.plan.partitions import ALL, UNKNOWN
 from flow_assets.plan.regeneration import overlaps, spans
 from flow_assets.plan.times import format_time
 from flow_assets.reading import Line
@@ -32,7 +31,7 @@ _ROUNDS = 3
 class Difference:
     """Rows that are not as delivered: of an ``interval``, or (if that is None) of the partition of event time ``span``.
 
-    What makes it good is to regenerate ``span``, or if that is None to deliver the interval again, or nothing known (``advice`` says).
+    What makes it good is to regenerate ``span``, or to deliver the interval ``again``, or nothing known; ``advice`` says which.
     ``missing``: rows are in the source that were not delivered, so healing delivers them; what the source no longer has stays as it is.
     """
 
@@ -42,11 +41,7 @@ class Difference:
     found: int
     missing: bool
     advice: str
-
-    @property
-    def again(self) -> bool:
-        """Whether delivering the interval again makes it good."""
-        return self.span is None and self.interval is not None and self.advice.startswith("run ")
+    again: bool = False
 
     @property
     def sentence(self) -> str:
@@ -118,7 +113,11 @@ def audit(line: Line, last: int = LAST) -> Audit:
     left_out: list[str] = []
     explained: Counter[str] = Counter()
     for recorded in recounted:
-        changes = _attempted(lambda one=recorded: changes_of(line, one), f"interval {interval_of(recorded).key}", unknown)  # type: ignore[misc]
+        try:
+            changes = changes_of(line, recorded)
+        except PermanentError as error:
+            unknown.append(f"interval {interval_of(recorded).key} cannot be recounted: {error}")
+            continue
         if changes is None:
             continue
         anew = _regenerated(line, recorded, changes)
@@ -149,14 +148,6 @@ def heal(line: Line, now: datetime, last: int = LAST) -> tuple[Audit, list[Deliv
     return audit(line, last), done
 
 
-def _attempted(recount: Callable[[], Changes | None], what: str, unknown: list[str]) -> Changes | None:
-    try:
-        return recount()
-    except PermanentError as error:
-        unknown.append(f"{what} cannot be recounted: {error}")
-        return None
-
-
 def _regenerated(line: Line, recorded: Recorded, changes: Changes) -> dict[str, str]:
     """The partitions with rows of an interval, as delivered (maybe at another level) and by now, that were regenerated since."""
     manifest = recorded.manifest
@@ -176,7 +167,7 @@ def _of_interval(line: Line, recorded: Recorded, changes: Changes, anew: dict[st
     missing = any(change > 0 for change in changed.values())
     if not anew:
         advice = f"run `flows deliver {line.flow.name} --at {format_time(interval.end)} --again`"
-        return [Difference(interval, None, *numbers, missing, advice)]
+        return [Difference(interval, None, *numbers, missing, advice, again=True)]
     pieces = spans(line.flow.partition_by, changed)
     if not pieces:
         advice = "these rows have no event time, and other rows of the interval were regenerated since: nothing brings them but a new flow"
@@ -195,6 +186,11 @@ def _recount_partitions(
     """How many partitions were recounted, and which differ by more than the differences of intervals explain."""
     (covers, as_of), level = frontier, line.flow.partition_by
     if level == "none" or covers.start == covers.end:
+        return 0, []
+    if unfiled := line.ledger.standing_files(line.flow.name, covers.end, ALL, ALL):
+        left_out.append(
+            f"no partition can be recounted, as {len(unfiled)} files from before the spec was changed hold rows of any event time"
+        )
         return 0, []
     recounted, found = 0, []
     for span in spans(level, touched, _MOST_SPANS):

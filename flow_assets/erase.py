@@ -94,8 +94,7 @@ def erase(
     """
     held = holding(line, where, span, progress)
     line.ledger.erase(line.flow.name, where, now)
-    if where not in (line.flow.where or ""):
-        line = replace(line, flow=without_erased(line.flow, [where]))
+    line = replace(line, flow=without_erased(line.specs.flows[line.flow.name], line.ledger.erasures(line.flow.name)))
     delivered = [*_again(line, held, now), *_anew(line, held, now)]
     superseded = line.ledger.superseded(line.flow.name)
     left = tuple(one for one in held if one.path not in superseded)

@@ -175,13 +175,14 @@ def _fitting_columns(line: Line, at: Cursor) -> tuple[tuple[Column, ...], tuple[
         SpecError: the flow does not fit the source, not even as it is now.
     """
     columns = line.source.columns(at)
-    if not check_columns(line.flow.name, line.specs, columns):
+    known, named = {column.name.lower() for column in columns}, _named_columns(line)
+    fitting = not check_columns(line.flow.name, line.specs, columns)
+    if fitting and named <= known:  # an erasure may name columns that the spec does not
         return columns, ()
     now = line.source.columns()
-    if problems := check_columns(line.flow.name, line.specs, now):
+    if not fitting and (problems := check_columns(line.flow.name, line.specs, now)):
         raise SpecError(problems)
-    known, named = {column.name for column in columns}, _named_columns(line)
-    return columns, tuple(column for column in now if column.name not in known and column.name.lower() in named)
+    return columns, tuple(column for column in now if column.name.lower() in named - known)
 
 
 def _named_columns(line: Line) -> set[str]:

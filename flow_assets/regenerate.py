@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from flow_assets.adopt import settle
 from flow_assets.deliver import Delivered, Progress, flow_spool, put_all
 from flow_assets.errors import PermanentError
-from flow_assets.line import content_hash, decided_cursor
+from flow_assets.line import CursorAt, content_hash, decided_cursor, expected_cursor
 from flow_assets.plan.columns import selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import DeliveryPlan
@@ -23,6 +23,7 @@ from flow_assets.plan.intervals import Interval, ceiling
 from flow_assets.plan.partitions import ALL, partition_key
 from flow_assets.plan.regeneration import overlaps, plan_regeneration, within
 from flow_assets.reading import Line, Reading, open_reading_of_span
+from flow_assets.spec.model import Folder
 from flow_assets.stages.count import count
 
 PATIENCE = timedelta(minutes=10)
@@ -35,7 +36,7 @@ def plan_span(line: Line, span: Interval, folder: str | None = None) -> Delivery
     Raises: as :func:`regenerate`.
     """
     line = _into(line, folder)
-    covers, as_of = frontier(line)
+    covers, as_of = frontier(line, expected_cursor)
     with tempfile.TemporaryDirectory() as spool, open_reading_of_span(line, span, as_of, Path(spool)) as reading:
         return _plan(line, span, covers, reading)
 
@@ -59,10 +60,10 @@ def regenerate(
         PermanentError: a file holds more than the span, because the flow was filed by longer partitions once.
         PermanentError, RetryableError: by whether trying again may help. No report was put.
     """
-    line = _into(line, folder)
+    production, line = line, _into(line, folder)
     with line.ledger.claim(line.flow.name, line.holder, wait):
-        settle(line, now)
-        covers, as_of = frontier(line)
+        settle(production, now)
+        covers, as_of = frontier(line, decided_cursor)
         with flow_spool(line) as spool, open_reading_of_span(line, span, as_of, spool) as reading:
             plan = _plan(line, span, covers, reading)
             manifest = put_all(line, plan, reading, spool, progress)
@@ -75,18 +76,18 @@ def _into(line: Line, folder: str | None) -> Line:
     if folder is None:
         return line
     try:
-        flow = type(line.flow).model_validate({**line.flow.model_dump(), "name": line.flow.name, "folder": folder})
+        checked = TypeAdapter(Folder).validate_python(folder)
     except ValidationError as error:
         raise PermanentError(f"the folder {folder!r} cannot be delivered into: {error.errors()[0]['msg']} — name another one") from None
-    return replace(line, flow=flow)
+    return replace(line, flow=line.flow.model_copy(update={"folder": checked}))
 
 
-def frontier(line: Line) -> tuple[Interval, Cursor]:
+def frontier(line: Line, cursor_at: CursorAt = expected_cursor) -> tuple[Interval, Cursor]:
     """What was delivered without a gap, and the cursor that it reaches; before the first delivery, the cursor of the flow's start."""
     first = ceiling(line.flow.start, line.flow.cadence)
     until = line.ledger.contiguous_until(line.flow.name, line.flow.start, line.flow.cadence)
     if until is None:
-        return Interval(first, first), decided_cursor(line, first)
+        return Interval(first, first), cursor_at(line, first)
     [last] = line.ledger.deliveries(line.flow.name, until - timedelta(microseconds=1), limit=1)
     return Interval(first, until), last.manifest.cursor.to
 

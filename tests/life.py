@@ -179,7 +179,7 @@ class Life(RuleBasedStateMachine):
     @act(1)
     def audit(self) -> None:
         """Whatever happened before, a recount finds nothing amiss."""
-        assert audit(self.line).differences == (), "a recount finds each row once"
+        assert [found.sentence for found in audit(self.line).differences] == [], "a recount finds each row once"
 
     def attempt(self, act: Callable[[Line], object], mishap: Mishap | None) -> None:
         """Do it. It may fail as the mishap has it, or be refused for one of the reasons that there are; nothing else may go wrong."""

@@ -194,6 +194,19 @@ def test_after_a_change_of_the_spec_intervals_are_recounted_by_what_was_read(
     assert [one.interval for one in audit(changed).differences] == [quarter(0)]
 
 
+def test_files_of_any_event_time_from_before_the_spec_was_changed_are_no_differences(
+    tmp_path: Path, table: Table, destination: MemoryDestination
+) -> None:
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        unfiled = open_line(tmp_path, destination, ledger, FLOW.replace("quarter_hour", "none"))
+        deliver(unfiled, quarter(0), now=NOW)
+        filed = open_line(tmp_path, destination, ledger)
+        deliver(filed, quarter(1), now=NOW)
+        found = audit(filed)
+    assert (found.partitions, found.differences) == (0, ())
+    assert "hold rows of any event time" in found.left_out[0]
+
+
 def test_a_table_whose_statistics_tell_its_rows_is_not_read_by_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = MemorySource("events")
     source.append(events((1, 1)), START + timedelta(minutes=5))

@@ -98,6 +98,24 @@ def test_it_may_be_run_again_and_tells_the_same(world: World) -> None:
     assert world.rows == {1, 3, 4, 5, 6}
 
 
+def test_a_condition_that_is_part_of_an_earlier_one_is_another(world: World) -> None:
+    erase(world.line, "n = 10", NOW)
+    forgetting = Line(**{**vars(world.line), "flow": without_erased(world.line.flow, world.ledger.erasures("feed"))})
+    erase(forgetting, "n = 1", NOW)
+    assert world.rows == {2, 3, 4, 5, 6, 7}
+
+
+def test_an_interval_from_before_the_source_had_the_column_is_still_delivered(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.source.append(events((8, 46)), START + timedelta(minutes=59))
+    world.source.append(events((9, 61)).append_column("who", pa.array(["he"])), START + timedelta(minutes=74))
+    erase(world.line, "who = 'he'", NOW)
+    forgetting = Line(**{**vars(world.line), "flow": without_erased(world.line.flow, world.ledger.erasures("feed"))})
+    deliver(forgetting, quarter(3), now=NOW)
+    deliver(forgetting, quarter(4), now=NOW)
+    assert world.rows == {1, 2, 3, 4, 5, 6, 7, 8}
+
+
 def test_the_files_are_deleted_from_the_destination_if_that_is_asked_for(world: World) -> None:
     held = holding(world.line, HIM)
     erase(world.line, HIM, NOW, remove=True)

@@ -1,6 +1,7 @@
 """A span of event time is delivered anew: nothing is lost at its seams, nothing is there twice."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from flow_assets.errors import BusyError, PermanentError, RetryableError
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.regeneration import removal_sql, span_of
-from flow_assets.reading import Line
+from flow_assets.reading import Line, without_erased
 from flow_assets.regenerate import plan_span, regenerate
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource
@@ -119,6 +120,28 @@ def test_a_regeneration_may_go_into_a_folder_of_its_own(feed: Line, destination:
     done = regenerate(feed, HOUR, now=NOW, folder="again")
     assert done.report_path.startswith("again/feed/")
     assert all(file.path.startswith("again/feed/data/") for file in done.manifest.files)
+    assert counted(destination.files) == once(1, 2, 3)
+
+
+def test_with_a_lost_ledger_one_into_a_folder_of_its_own_still_takes_the_place_of_production(
+    feed: Line, destination: MemoryDestination, tmp_path: Path
+) -> None:
+    deliver(feed, quarter(0), now=NOW)
+    regenerate(feed, BEFORE, now=NOW)
+    with Ledger(f"sqlite:///{tmp_path / 'fresh.db'}") as ledger:
+        regenerate(replace(feed, ledger=ledger), BEFORE, now=NOW, folder="again")
+    assert counted(destination.files) == once(100, 101, 1, 2, 3)
+
+
+def test_a_plan_before_anything_was_delivered_decides_nothing(feed: Line) -> None:
+    plan_span(feed, HOUR)
+    assert feed.ledger.cursor("events", START) is None
+
+
+def test_the_erasures_of_years_do_not_make_a_condition_too_long_for_a_folder_of_its_own(feed: Line, destination: MemoryDestination) -> None:
+    deliver(feed, quarter(0), now=NOW)
+    erased = without_erased(feed.flow, [f"n = {number}" for number in range(100, 1000)])
+    regenerate(replace(feed, flow=erased), HOUR, now=NOW, folder="again")
     assert counted(destination.files) == once(1, 2, 3)
 
 

@@ -14,6 +14,11 @@ _AT_ONCE = 500
 """Values in one condition: databases limit them."""
 
 
+def knows(connection: Connection, flow: str) -> bool:
+    """Whether there is anything of a flow."""
+    return connection.execute(select(deliveries.c.id).where(deliveries.c.flow == flow).limit(1)).first() is not None
+
+
 def report_paths(connection: Connection, flow: str, since: datetime | None) -> list[str]:
     """The paths of all reports of a flow whose interval ends after a moment."""
     query = select(deliveries.c.report_path).where(deliveries.c.flow == flow, *ending_after(since))

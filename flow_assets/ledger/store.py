@@ -181,6 +181,11 @@ class Ledger:
         with self._database.reading() as connection:
             return deliveries.recorded(connection, deliveries.regenerations(flow))
 
+    def knows(self, flow: str) -> bool:
+        """Whether anything is recorded of the flow."""
+        with self._database.reading() as connection:
+            return reported.knows(connection, flow)
+
     def report_paths(self, flow: str, since: datetime | None = None) -> list[str]:
         """Where the reports are of all that is recorded, whatever its kind and revision, whose interval ends after ``since``."""
         with self._database.reading() as connection:
