@@ -17,8 +17,8 @@ from flow_assets.destinations.ftp import _child
 from flow_assets.destinations.ftp_client import FtpClient
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
-from flow_assets.testing.destination_contract import MIB, CutPut, LocalFiles, Make, RawNames, assert_there, paths, sample
 from flow_assets.testing.destination_faults import Cuttable
+from flow_assets.testing.destination_files import MIB, CutPut, LocalFiles, Make, RawNames, assert_there, paths, sample
 from tests.servers.accounts import Account
 from tests.servers.cut import PROXY_HOST, SERVER_HOST, FtpCuttingProxy, FtpServer
 from tests.servers.ftp import ftp
@@ -33,7 +33,7 @@ class OnAnFtpServer(DestinationContract, OverTheNetwork):
 
     @pytest.fixture
     def server(self) -> FtpServer:
-        raise NotImplementedError
+        pytest.fail("each kind of server gives the fixture 'server'")
 
     @pytest.fixture
     def folder(self, server: FtpServer, request: pytest.FixtureRequest) -> Path:

@@ -15,7 +15,7 @@ from flow_assets.destinations.local import LocalFolder
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import LocalDestination
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp
-from flow_assets.testing.destination_contract import CutPut, LocalFiles, Make, RawNames, paths
+from flow_assets.testing.destination_files import CutPut, LocalFiles, Make, RawNames, paths
 from tests.servers.process import files_below, leave_half, small_disk
 
 NOBODY = 65534

@@ -7,7 +7,7 @@ import pytest
 
 from flow_assets.errors import RetryableError
 from flow_assets.testing import DestinationContract, MemoryDestination
-from flow_assets.testing.destination_contract import CutPut, Make, RawNames
+from flow_assets.testing.destination_files import CutPut, Make, RawNames
 
 
 class TestMemory(DestinationContract):

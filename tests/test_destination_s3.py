@@ -13,7 +13,8 @@ from flow_assets.destinations.s3_client import s3_client
 from flow_assets.errors import PermanentError
 from flow_assets.spec.destination import S3Destination
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
-from flow_assets.testing.destination_contract import (
+from flow_assets.testing.destination_faults import Cuttable, assert_check_fails
+from flow_assets.testing.destination_files import (
     CutPut,
     HalfPut,
     LocalFiles,
@@ -24,7 +25,6 @@ from flow_assets.testing.destination_contract import (
     paths,
     sample,
 )
-from flow_assets.testing.destination_faults import Cuttable, assert_check_fails
 from flow_assets.testing.faults import CuttingProxy, half_sent
 from tests.servers.process import files_below, free_port, small_disk
 from tests.servers.s3 import S3Server, rclone

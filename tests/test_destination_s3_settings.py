@@ -13,7 +13,7 @@ from flow_assets.destinations.s3 import S3Bucket
 from flow_assets.destinations.s3_client import s3_client
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import S3Destination
-from flow_assets.testing.destination_contract import LocalFiles, paths, sample
+from flow_assets.testing.destination_files import LocalFiles, paths, sample
 from flow_assets.testing.faults import CuttingProxy
 from tests.servers.process import files_below
 from tests.servers.s3 import S3Server, rclone

@@ -10,8 +10,8 @@ from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.sftp import SftpServer
 from flow_assets.errors import PermanentError
 from flow_assets.testing import DeniesWriting, DestinationContract, FillsUp, OverTheNetwork
-from flow_assets.testing.destination_contract import MIB, CutPut, LocalFiles, Make, RawNames, assert_there, paths
 from flow_assets.testing.destination_faults import Cuttable
+from flow_assets.testing.destination_files import MIB, CutPut, LocalFiles, Make, RawNames, assert_there, paths
 from flow_assets.testing.faults import CuttingProxy
 from tests.servers.accounts import Account
 from tests.servers.asyncssh_server import AsyncsshServer, without
@@ -28,7 +28,7 @@ class OnASftpServer(DestinationContract, OverTheNetwork):
 
     @pytest.fixture
     def server(self) -> AnyServer:
-        raise NotImplementedError
+        pytest.fail("each kind of server gives the fixture 'server'")
 
     @pytest.fixture
     def folder(self, server: AnyServer, request: pytest.FixtureRequest) -> Path:

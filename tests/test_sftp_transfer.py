@@ -11,7 +11,7 @@ from flow_assets.destinations import server, ssh
 from flow_assets.destinations.sftp import SftpServer
 from flow_assets.destinations.sftp_client import LARGE_REQUEST, SMALL_REQUEST, TransferClient
 from flow_assets.errors import RetryableError
-from flow_assets.testing.destination_contract import MIB, LocalFiles, assert_there, sample
+from flow_assets.testing.destination_files import MIB, LocalFiles, assert_there, sample
 from tests.servers.asyncssh_server import AsyncsshServer, without
 from tests.servers.process import files_below
 from tests.servers.scripted_sftp import ScriptedServer

@@ -9,8 +9,8 @@ Subclass a suite, give it the fixtures that its docstring names, and pytest runs
 
 import pytest
 
-pytest.register_assert_rewrite("flow_assets.testing.destination_contract", "flow_assets.testing.destination_faults")
-pytest.register_assert_rewrite("flow_assets.testing.source_contract")
+for _suite in ("destination_contract", "destination_faults", "destination_files", "source_contract"):
+    pytest.register_assert_rewrite(f"{__name__}.{_suite}")
 
 from flow_assets.testing.destination_contract import DestinationContract  # noqa: E402
 from flow_assets.testing.destination_faults import DeniesWriting, FillsUp, OverTheNetwork  # noqa: E402

@@ -1,29 +1,30 @@
 """Does a destination keep the promises of ``destinations/contract.py``? The same tests for every one of them."""
 
-import hashlib
-import random
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from flow_assets.destinations.contract import Destination, Entry
+from flow_assets.destinations.contract import Destination
 from flow_assets.errors import PermanentError
+from flow_assets.testing.destination_files import (
+    KIB,
+    MIB,
+    NEAR,
+    CutPut,
+    HalfPut,
+    LocalFiles,
+    Make,
+    RawNames,
+    assert_just_now,
+    assert_round_trip,
+    assert_there,
+    leftover_paths,
+    paths,
+    sample,
+)
 from flow_assets.testing.faults import half_read
-
-KIB = 1024
-MIB = 1024 * KIB
-
-Make = Callable[..., Destination]
-RawNames = Callable[[], Collection[str]]
-HalfPut = Callable[[Destination, str], AbstractContextManager[bytes]]
-CutPut = Callable[[str], None]
-
-NEAR = timedelta(minutes=1)
-"""How far two clocks may differ. A wrong time zone shows: zones are a quarter of an hour apart."""
 
 NAMES = (
     "plain.csv.gz",
@@ -42,11 +43,6 @@ NAMES = (
 )
 
 
-def sample(size: int, seed: int = 0) -> bytes:
-    """Bytes that do not compress and are the same every time."""
-    return random.Random(f"{size}/{seed}").randbytes(size)  # noqa: S311  # test data
-
-
 class DestinationContract:
     """What every destination can do, whatever it is.
 
@@ -63,7 +59,7 @@ class DestinationContract:
 
     @pytest.fixture
     def make(self) -> Make:
-        raise NotImplementedError("give the suite a fixture 'make'")
+        pytest.fail("give the suite a fixture 'make'")
 
     @pytest.fixture
     def destination(self, make: Make) -> Iterator[Destination]:
@@ -76,44 +72,44 @@ class DestinationContract:
 
     @pytest.fixture
     def cut_put(self) -> CutPut:
-        raise NotImplementedError("give the suite a fixture 'cut_put'")
+        pytest.fail("give the suite a fixture 'cut_put'")
 
     @pytest.fixture
-    def local(self, tmp_path: Path) -> "LocalFiles":
+    def local(self, tmp_path: Path) -> LocalFiles:
         return LocalFiles(tmp_path)
 
     @pytest.fixture
-    def half_put(self, local: "LocalFiles") -> HalfPut:
+    def half_put(self, local: LocalFiles) -> HalfPut:
         """A block in which ``half_put(destination, path)`` has sent half of a large file and waits. Gives the file's content."""
         return lambda destination, path: half_read(destination, local.file(sample(self.large, seed=9)), path)
 
     # -- a file arrives whole -------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("size", [0, 1, 255 * KIB - 1, 255 * KIB, 255 * KIB + 1])
-    def test_a_file_of_any_size_arrives_whole(self, destination: Destination, local: "LocalFiles", size: int) -> None:
+    def test_a_file_of_any_size_arrives_whole(self, destination: Destination, local: LocalFiles, size: int) -> None:
         assert_round_trip(destination, local, "folder/file.bin", sample(size))
 
-    def test_a_large_file_arrives_whole(self, destination: Destination, local: "LocalFiles") -> None:
+    def test_a_large_file_arrives_whole(self, destination: Destination, local: LocalFiles) -> None:
         assert_round_trip(destination, local, "folder/file.bin", sample(self.large))
 
     @pytest.mark.parametrize("path", NAMES)
-    def test_names_arrive_as_they_are(self, destination: Destination, raw_names: RawNames, local: "LocalFiles", path: str) -> None:
+    def test_names_arrive_as_they_are(self, destination: Destination, raw_names: RawNames, local: LocalFiles, path: str) -> None:
         assert_round_trip(destination, local, f"some folder/{path}", path.encode())
         assert paths(destination) == [f"some folder/{path}"]
         assert set(raw_names()) == {f"some folder/{path}"}
 
-    def test_folders_are_created(self, destination: Destination, local: "LocalFiles") -> None:
+    def test_folders_are_created(self, destination: Destination, local: LocalFiles) -> None:
         assert_round_trip(destination, local, "a/b/c/d/e/file.csv", b"deep")
         assert_round_trip(destination, local, "a/b/other.csv", b"beside")
         assert_round_trip(destination, local, "top.csv", b"at the root")
 
-    def test_a_put_replaces_an_earlier_file_wholly(self, destination: Destination, raw_names: RawNames, local: "LocalFiles") -> None:
+    def test_a_put_replaces_an_earlier_file_wholly(self, destination: Destination, raw_names: RawNames, local: LocalFiles) -> None:
         destination.put(local.file(sample(300 * KIB, seed=1)), "folder/file.csv")
         assert_round_trip(destination, local, "folder/file.csv", b"shorter")
         assert_round_trip(destination, local, "folder/file.csv", sample(400 * KIB, seed=2))
         assert set(raw_names()) == {"folder/file.csv"}
 
-    def test_a_retry_overwrites_and_never_doubles(self, destination: Destination, raw_names: RawNames, local: "LocalFiles") -> None:
+    def test_a_retry_overwrites_and_never_doubles(self, destination: Destination, raw_names: RawNames, local: LocalFiles) -> None:
         for _ in range(3):
             destination.put(local.file(b"same"), "folder/file.csv")
         assert paths(destination) == ["folder/file.csv"]
@@ -137,12 +133,12 @@ class DestinationContract:
             destination.get("no folder/nothing.csv", tmp_path / "fetched")
         assert not (tmp_path / "fetched").exists()
 
-    def test_a_folder_is_not_a_file(self, destination: Destination, local: "LocalFiles") -> None:
+    def test_a_folder_is_not_a_file(self, destination: Destination, local: LocalFiles) -> None:
         destination.put(local.file(b"x"), "folder/sub/file.csv")
         assert destination.stat("folder") is None
         assert destination.stat("folder/sub") is None
 
-    def test_a_listing_follows_the_prefix_in_order_of_path(self, destination: Destination, local: "LocalFiles") -> None:
+    def test_a_listing_follows_the_prefix_in_order_of_path(self, destination: Destination, local: LocalFiles) -> None:
         everything = ["a b/1.csv", "a.csv", "a/10.csv", "a/9.csv", "a/sub/2.csv", "ab/3.csv", "b_1.csv", "b_2.csv", "Z.csv", "é.csv"]
         for path in everything:
             destination.put(local.file(path.encode()), path)
@@ -151,7 +147,7 @@ class DestinationContract:
             assert [entry.path for entry in entries] == sorted(path for path in everything if path.startswith(prefix)), prefix
             assert all(entry.bytes == len(entry.path.encode()) for entry in entries)
 
-    def test_what_was_removed_is_gone(self, destination: Destination, raw_names: RawNames, local: "LocalFiles") -> None:
+    def test_what_was_removed_is_gone(self, destination: Destination, raw_names: RawNames, local: LocalFiles) -> None:
         destination.put(local.file(b"x"), "folder/one.csv")
         destination.put(local.file(b"y"), "folder/two.csv")
         destination.remove("folder/one.csv")
@@ -159,7 +155,7 @@ class DestinationContract:
         assert paths(destination) == ["folder/two.csv"]
         assert set(raw_names()) == {"folder/two.csv"}
 
-    def test_a_file_is_as_old_as_its_put(self, destination: Destination, local: "LocalFiles") -> None:
+    def test_a_file_is_as_old_as_its_put(self, destination: Destination, local: LocalFiles) -> None:
         destination.put(local.file(b"x"), "folder/file.csv")
         found = destination.stat("folder/file.csv")
         assert found is not None
@@ -167,7 +163,7 @@ class DestinationContract:
         for entry in destination.list("folder/"):
             assert entry.modified is None or abs(entry.modified - found.modified) < NEAR  # type: ignore[operator]
 
-    def test_a_fetch_replaces_the_local_file(self, destination: Destination, local: "LocalFiles", tmp_path: Path) -> None:
+    def test_a_fetch_replaces_the_local_file(self, destination: Destination, local: LocalFiles, tmp_path: Path) -> None:
         destination.put(local.file(b"new"), "file.csv")
         (tmp_path / "fetched").write_bytes(b"old and longer")
         destination.get("file.csv", tmp_path / "fetched")
@@ -176,7 +172,7 @@ class DestinationContract:
     @pytest.mark.parametrize(
         "path", ["../x", "/x", "a/../../x", "a/../x", "..", "", "a//x", "./x", "a/", "a/..", "line\nbreak", "nul\0", "a/.x.part"]
     )
-    def test_a_path_that_is_none_is_refused(self, destination: Destination, raw_names: RawNames, local: "LocalFiles", path: str) -> None:
+    def test_a_path_that_is_none_is_refused(self, destination: Destination, raw_names: RawNames, local: LocalFiles, path: str) -> None:
         for call in (destination.stat, destination.remove, lambda at: destination.put(local.file(b"x"), at)):
             with pytest.raises((ValueError, PermanentError)):
                 call(path)
@@ -192,7 +188,7 @@ class DestinationContract:
     # -- others see the whole file or none of it ------------------------------------------------------------------------------
 
     def test_a_half_written_file_is_never_seen(
-        self, make: Make, destination: Destination, raw_names: RawNames, local: "LocalFiles", half_put: HalfPut
+        self, make: Make, destination: Destination, raw_names: RawNames, local: LocalFiles, half_put: HalfPut
     ) -> None:
         with half_put(destination, "folder/file.csv") as content, make() as reader:
             assert paths(reader) == []
@@ -204,7 +200,7 @@ class DestinationContract:
         assert set(raw_names()) == {"folder/file.csv"}
 
     def test_while_a_file_is_replaced_the_earlier_one_is_whole(
-        self, make: Make, destination: Destination, local: "LocalFiles", half_put: HalfPut
+        self, make: Make, destination: Destination, local: LocalFiles, half_put: HalfPut
     ) -> None:
         destination.put(local.file(b"earlier"), "folder/file.csv")
         with half_put(destination, "folder/file.csv") as content, make() as reader:
@@ -212,7 +208,7 @@ class DestinationContract:
             assert [entry.bytes for entry in reader.list("folder/")] == [len(b"earlier")]
         assert_there(destination, local, "folder/file.csv", content)
 
-    def test_two_objects_put_at_the_same_time(self, make: Make, local: "LocalFiles") -> None:
+    def test_two_objects_put_at_the_same_time(self, make: Make, local: LocalFiles) -> None:
         content = {f"folder/{number}.csv": sample(300 * KIB, seed=number) for number in range(4)}
         files = {path: local.file(data) for path, data in content.items()}
 
@@ -235,7 +231,7 @@ class DestinationContract:
         assert leftover_paths(destination) == []
 
     def test_what_a_killed_put_left_is_listed_apart(
-        self, destination: Destination, raw_names: RawNames, cut_put: CutPut, local: "LocalFiles"
+        self, destination: Destination, raw_names: RawNames, cut_put: CutPut, local: LocalFiles
     ) -> None:
         destination.put(local.file(b"whole"), "folder/file.csv")
         for path in ("folder/file.csv", "folder/data/other file.csv", "folder_2/file.csv"):
@@ -255,7 +251,7 @@ class DestinationContract:
         assert_just_now(leftover.modified)
 
     def test_what_a_killed_put_left_is_removed_and_the_whole_file_stays(
-        self, destination: Destination, raw_names: RawNames, cut_put: CutPut, local: "LocalFiles"
+        self, destination: Destination, raw_names: RawNames, cut_put: CutPut, local: LocalFiles
     ) -> None:
         destination.put(local.file(b"whole"), "folder/file.csv")
         cut_put("folder/file.csv")
@@ -268,7 +264,7 @@ class DestinationContract:
 
     # -- connecting and checking ----------------------------------------------------------------------------------------------
 
-    def test_a_closed_destination_connects_again(self, make: Make, local: "LocalFiles") -> None:
+    def test_a_closed_destination_connects_again(self, make: Make, local: LocalFiles) -> None:
         destination = make()
         destination.close()
         destination.put(local.file(b"x"), "file.csv")
@@ -287,7 +283,7 @@ class DestinationContract:
         assert [step.name for step in again] == [step.name for step in steps]
         assert set(raw_names()) == set()
 
-    def test_a_check_touches_no_other_file(self, destination: Destination, local: "LocalFiles") -> None:
+    def test_a_check_touches_no_other_file(self, destination: Destination, local: LocalFiles) -> None:
         destination.put(local.file(b"x"), "some folder/file.csv")
         assert {step.verdict for step in destination.check("some folder")} == {"passed"}
         assert_there(destination, local, "some folder/file.csv", b"x")
@@ -295,67 +291,3 @@ class DestinationContract:
 
     def test_a_check_of_a_folder_that_leads_out_fails_and_raises_nothing(self, destination: Destination) -> None:
         assert "failed" in {step.verdict for step in destination.check("../outside")}
-
-
-class LocalFiles:
-    """Local files to send and to fetch into."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._number = 0
-
-    def path(self) -> Path:
-        """A local path that does not exist yet."""
-        self._number += 1
-        return self.folder / f"local-{self._number}"
-
-    def file(self, content: bytes) -> Path:
-        """A local file with this content."""
-        path = self.path()
-        path.write_bytes(content)
-        return path
-
-
-def paths(destination: Destination, prefix: str = "") -> list[str]:
-    """The paths that a destination lists."""
-    return [entry.path for entry in destination.list(prefix)]
-
-
-def leftover_paths(destination: Destination, prefix: str = "") -> list[str]:
-    """What the leftovers of a destination were to be."""
-    return [leftover.path for leftover in destination.leftovers(prefix)]
-
-
-def assert_just_now(moment: datetime | None) -> None:
-    """An aware time in UTC, about now."""
-    assert moment is not None
-    assert moment.utcoffset() == timedelta(0)
-    assert abs(datetime.now(UTC) - moment) < NEAR
-
-
-def assert_round_trip(destination: Destination, local: LocalFiles, path: str, content: bytes) -> None:
-    """Put, and find it there."""
-    entry = destination.put(local.file(content), path)
-    assert_entry(entry, path, content)
-    assert_there(destination, local, path, content)
-
-
-def assert_there(destination: Destination, local: LocalFiles, path: str, content: bytes) -> None:
-    """It is there, whole, however one asks."""
-    assert_entry(destination.stat(path), path, content)
-    for entry in destination.list(path):
-        if entry.path == path:
-            assert_entry(entry, path, content)
-            break
-    else:
-        pytest.fail(f"{path} is not listed")
-    fetched = local.path()
-    destination.get(path, fetched)
-    assert fetched.read_bytes() == content
-
-
-def assert_entry(entry: Entry | None, path: str, content: bytes) -> None:
-    """The entry tells the path, the size, and the right hash or none."""
-    assert entry is not None
-    assert (entry.path, entry.bytes) == (path, len(content))
-    assert entry.sha256 in (None, hashlib.sha256(content).hexdigest())

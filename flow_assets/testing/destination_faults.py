@@ -10,7 +10,7 @@ import pytest
 from flow_assets.destinations.contract import Destination, Leftover, Step
 from flow_assets.destinations.retry import Retrying
 from flow_assets.errors import FlowError, PermanentError, RetryableError
-from flow_assets.testing.destination_contract import MIB, LocalFiles, RawNames, assert_there, paths, sample
+from flow_assets.testing.destination_files import MIB, LocalFiles, RawNames, assert_there, paths, sample
 
 
 class Fault(Protocol):

@@ -46,7 +46,7 @@ class SourceContract:
 
     @pytest.fixture
     def make(self) -> Make:
-        raise NotImplementedError("give the suite a fixture 'make'")
+        pytest.fail("give the suite a fixture 'make'")
 
     @pytest.fixture
     def table(self, make: Make) -> EventTable:
