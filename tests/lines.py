@@ -13,6 +13,9 @@ from flow_assets.plan.intervals import Interval
 from flow_assets.reading import Line
 from flow_assets.sources.contract import Source
 from flow_assets.spec.load import load_specs
+from flow_assets.testing.memory import MemoryDestination
+from flow_assets.testing.memory_source import MemorySource
+from tests.consumer import counted
 
 START = datetime(2026, 1, 1, 10, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -60,6 +63,30 @@ def line(
     """The line of one flow whose specs are written as given."""
     specs = load_specs(write_specs(project, flow, **texts))
     return Line(specs, specs.flows[name], source, destination, ledger, project / "spool")
+
+
+class InMemory:
+    """A flow with its source, its destination and its ledger."""
+
+    def __init__(self, folder: Path, flow: str = FLOW) -> None:
+        self.source, self.destination = MemorySource("events"), MemoryDestination()
+        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+        self.line = line(folder, self.source, self.destination, self.ledger, flow)
+
+    @property
+    def rows(self) -> set[int]:
+        """The numbers of the rows that count, none of them twice."""
+        found = counted(self.destination.files)
+        assert set(found.values()) <= {1}
+        return set(found)
+
+
+def late_rows() -> MemorySource:
+    """Three loads, one a quarter: the second brings a late row, the third none."""
+    source = MemorySource("events")
+    source.append(events((1, 1), (2, 2), (3, 14)), START + timedelta(minutes=14))
+    source.append(events((4, 16), (5, 3), (6, 20)), START + timedelta(minutes=29))
+    return source
 
 
 def quarter(number: int) -> Interval:

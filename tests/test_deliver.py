@@ -16,16 +16,12 @@ from flow_assets.reading import Line
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource
 from tests.consumer import counted
-from tests.lines import FLOW, NOW, QUARTER, START, events, line, quarter
+from tests.lines import FLOW, NOW, QUARTER, START, events, late_rows, line, quarter
 
 
 @pytest.fixture
 def source() -> MemorySource:
-    """Three loads, one a quarter: the second brings a late row, the third none."""
-    source = MemorySource("events")
-    source.append(events((1, 1), (2, 2), (3, 14)), START + timedelta(minutes=14))
-    source.append(events((4, 16), (5, 3), (6, 20)), START + timedelta(minutes=29))
-    return source
+    return late_rows()
 
 
 @pytest.fixture

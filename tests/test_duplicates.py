@@ -13,39 +13,26 @@ from hypothesis import strategies as st
 
 from flow_assets.audit import audit, heal
 from flow_assets.deliver import deliver
-from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval
-from flow_assets.reading import Line
 from flow_assets.regenerate import regenerate
-from flow_assets.testing.memory import MemoryDestination
-from flow_assets.testing.memory_source import MemorySource
-from tests.consumer import counted
-from tests.lines import FLOW, NOW, START, events, line, quarter
+from tests.lines import FLOW, NOW, START, InMemory, events, quarter
 
 RULE = "    deduplicate: {key: id, within: 60m}\n"
 DAY = Interval(START - timedelta(hours=10), START + timedelta(hours=14))
 
 
-class World:
-    """A flow that drops repeated rows, its source and its destination."""
+class World(InMemory):
+    """A flow that drops repeated rows."""
 
     def __init__(self, folder: Path, flow: str = FLOW + RULE) -> None:
-        self.source, self.destination = MemorySource("events"), MemoryDestination()
-        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
-        self.line: Line = line(folder, self.source, self.destination, self.ledger, flow)
-        self.rows = 0
+        super().__init__(folder, flow)
+        self.inserted = 0
 
     def insert(self, minute: float, *rows: tuple[str | None, float]) -> None:
         """Rows as (key, minutes after the flow's start at which they happened); they are numbered on, from 1."""
-        numbered = [(self.rows + n, happened) for n, (_, happened) in enumerate(rows, 1)]
+        numbered = [(self.inserted + n, happened) for n, (_, happened) in enumerate(rows, 1)]
         self.source.append(events(*numbered, id=pa.array([key for key, _ in rows], pa.string())), START + timedelta(minutes=minute))
-        self.rows += len(rows)
-
-    @property
-    def counted(self) -> set[int]:
-        found = counted(self.destination.files)
-        assert set(found.values()) <= {1}
-        return set(found)
+        self.inserted += len(rows)
 
 
 @pytest.fixture
@@ -56,7 +43,7 @@ def world(tmp_path: Path) -> World:
 def test_within_a_delivery_the_row_that_was_inserted_first_stays(world: World) -> None:
     world.insert(1, ("a", 1), ("b", 2), ("a", 1), ("a", 0.5))
     done = deliver(world.line, quarter(0), now=NOW)
-    assert world.counted == {1, 2}
+    assert world.rows == {1, 2}
     rows = done.manifest.rows
     assert (rows.read, rows.written, rows.duplicates) == (4, 2, 2)
 
@@ -66,7 +53,7 @@ def test_a_row_that_repeats_one_of_an_earlier_delivery_is_dropped(world: World) 
     world.insert(20, ("a", 1), ("b", 20))
     for number in range(2):
         deliver(world.line, quarter(number), now=NOW)
-    assert world.counted == {1, 3}
+    assert world.rows == {1, 3}
 
 
 def test_one_that_happened_long_before_or_after_is_another_event(world: World) -> None:
@@ -75,7 +62,7 @@ def test_one_that_happened_long_before_or_after_is_another_event(world: World) -
     world.insert(90, ("a", 61), ("b", -5), ("c", 80))
     for number in range(7):
         deliver(world.line, quarter(number), now=NOW)
-    assert world.counted == {1, 3, 5, 6}, "2 is within the hour, 4 within that of 2; 5 is more than an hour before 3"
+    assert world.rows == {1, 3, 5, 6}, "2 is within the hour, 4 within that of 2; 5 is more than an hour before 3"
 
 
 def test_a_late_row_is_compared_with_what_happened_near_it(world: World) -> None:
@@ -83,14 +70,14 @@ def test_a_late_row_is_compared_with_what_happened_near_it(world: World) -> None
     world.insert(20, ("a", -590), ("a", 19))
     for number in range(2):
         deliver(world.line, quarter(number), now=NOW)
-    assert world.counted == {1, 3}
+    assert world.rows == {1, 3}
 
 
 def test_a_row_that_the_flow_excludes_makes_no_other_a_duplicate(tmp_path: Path) -> None:
     world = World(tmp_path, FLOW + RULE + "    where: n <> 1\n")
     world.insert(1, ("a", 1), ("a", 2))
     deliver(world.line, quarter(0), now=NOW)
-    assert world.counted == {2}
+    assert world.rows == {2}
 
 
 def test_rows_without_a_key_or_an_event_time_are_never_dropped(world: World) -> None:
@@ -99,16 +86,16 @@ def test_rows_without_a_key_or_an_event_time_are_never_dropped(world: World) -> 
     nowhen = table.set_column(1, "t", pa.array([None, None], table.schema.field("t").type))
     world.source.append(nowhen, START + timedelta(minutes=2))
     deliver(world.line, quarter(0), now=NOW)
-    assert world.counted == {1, 2, 3, 4}
+    assert world.rows == {1, 2, 3, 4}
 
 
 def test_what_was_inserted_before_the_flow_s_start_makes_later_rows_duplicates_and_regeneration_agrees(world: World) -> None:
     world.insert(-5, ("a", -6))
     world.insert(1, ("a", -4), ("b", 1))
     deliver(world.line, quarter(0), now=NOW)
-    assert world.counted == {3}
+    assert world.rows == {3}
     regenerate(world.line, DAY, now=NOW)
-    assert world.counted == {1, 3}
+    assert world.rows == {1, 3}
 
 
 def test_a_regeneration_knows_the_rows_beside_its_span(world: World) -> None:
@@ -116,9 +103,9 @@ def test_a_regeneration_knows_the_rows_beside_its_span(world: World) -> None:
     world.insert(20, ("b", 14))
     for number in range(2):
         deliver(world.line, quarter(number), now=NOW)
-    before = world.counted
+    before = world.rows
     done = regenerate(world.line, quarter(0), now=NOW)
-    assert world.counted == before == {1, 3}
+    assert world.rows == before == {1, 3}
     assert done.manifest.rows.duplicates == 2
 
 
@@ -163,10 +150,10 @@ def test_exactly_the_rows_that_repeat_no_earlier_one_are_there_also_after_a_rege
             seen.append(row)
     for number in range(len(inserts)):
         deliver(world.line, quarter(number), now=NOW)
-    assert world.counted == expected
+    assert world.rows == expected
     start = START + first * timedelta(minutes=15)
     regenerate(world.line, Interval(start, start + length * timedelta(minutes=15)), now=NOW)
-    assert world.counted == expected
-    assert Counter(world.counted) == Counter(expected)
+    assert world.rows == expected
+    assert Counter(world.rows) == Counter(expected)
     world.ledger.close()
     shutil.rmtree(folder)

@@ -10,37 +10,25 @@ import pytest
 from flow_assets.deliver import deliver
 from flow_assets.erase import erase, holding
 from flow_assets.errors import PermanentError
-from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval
 from flow_assets.reading import Line, without_erased
 from flow_assets.regenerate import regenerate
-from flow_assets.testing.memory import MemoryDestination
-from flow_assets.testing.memory_source import MemorySource
-from tests.consumer import counted
-from tests.lines import FLOW, NOW, START, events, line, quarter
+from tests.lines import FLOW, NOW, START, InMemory, events, quarter
 
 HIM = "n IN (2, 7)"
 HOUR = Interval(START, START + timedelta(hours=1))
 
 
-class World:
+class World(InMemory):
     """Three quarters of an hour, delivered."""
 
     def __init__(self, folder: Path, flow: str = FLOW) -> None:
-        self.source, self.destination = MemorySource("events"), MemoryDestination()
-        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
-        self.line: Line = line(folder, self.source, self.destination, self.ledger, flow)
+        super().__init__(folder, flow)
         self.source.append(events((1, 1), (2, 2), (3, -10)), START + timedelta(minutes=14))
         self.source.append(events((4, 16), (5, 3)), START + timedelta(minutes=29))
         self.source.append(events((6, 31), (7, 4)), START + timedelta(minutes=44))
         for number in range(3):
             deliver(self.line, quarter(number), now=NOW)
-
-    @property
-    def rows(self) -> set[int]:
-        found = counted(self.destination.files)
-        assert set(found.values()) <= {1}
-        return set(found)
 
 
 @pytest.fixture

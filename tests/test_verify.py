@@ -27,7 +27,7 @@ from flow_assets.spec.load import load_specs
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource
 from flow_assets.verify import Progress, Verified, verify
-from tests.lines import DESTINATION, FLOW, QUARTER, START, events, line, quarter, write_specs
+from tests.lines import DESTINATION, FLOW, QUARTER, START, late_rows, line, quarter, write_specs
 
 LONG_AGO = timedelta(days=2)
 FLAT = """
@@ -48,11 +48,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def source() -> MemorySource:
-    """Three quarters of an hour, the second with a late row, the third without rows."""
-    source = MemorySource("events")
-    source.append(events((1, 1), (2, 2), (3, 14)), START + timedelta(minutes=14))
-    source.append(events((4, 16), (5, 3), (6, 20)), START + timedelta(minutes=29))
-    return source
+    return late_rows()
 
 
 @pytest.fixture
