@@ -11,6 +11,15 @@ from flow_assets.ledger.tables import metadata, schema_version
 UPGRADES: tuple[tuple[str, ...], ...] = (
     ("CREATE TABLE lateness (delivery BIGINT PRIMARY KEY NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE, entries TEXT NOT NULL)",),
     ('CREATE TABLE erasures (flow TEXT NOT NULL, "where" TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (flow, "where"))',),
+    (
+        "CREATE TABLE observations (source TEXT PRIMARY KEY NOT NULL, inserted BIGINT, event BIGINT, observed_at BIGINT, error TEXT, "
+        "failed_since BIGINT)",
+    ),
+    (
+        "ALTER TABLE failures ADD COLUMN first_at BIGINT",
+        "ALTER TABLE failures ADD COLUMN destination TEXT",
+        "ALTER TABLE failures ADD COLUMN circumstances TEXT",
+    ),
 )
 
 

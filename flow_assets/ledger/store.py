@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from flow_assets.errors import PermanentError
-from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, erasures, failures, reported, standing
+from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, erasures, failures, observations, reported, standing
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
@@ -16,6 +16,7 @@ from flow_assets.ledger.migrations import migrate
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
 from flow_assets.plan.cursors import Cursor
+from flow_assets.plan.freshness import Observation
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import Late
 from flow_assets.plan.names import Kind
@@ -231,15 +232,25 @@ class Ledger:
         with self._database.reading() as connection:
             return announcements.announced(connection, flow)
 
-    def record_failure(self, flow: str, interval: Interval, error: str, permanent: bool, at: datetime) -> None:
-        """Write down that an attempt at an interval failed; ``error`` must hold no secret."""
-        with self._database.writing(_subject(flow)) as connection:
-            failures.add(connection, flow, interval, error, permanent, at)
+    def record_failure(self, failure: Failure) -> None:
+        """Write down that an attempt at an interval failed; its error must hold no secret. How many attempts there were is counted here."""
+        with self._database.writing(_subject(failure.flow)) as connection:
+            failures.add(connection, failure)
 
     def failures(self, flow: str | None = None) -> list[Failure]:
         """The newest failure of each interval not recorded as delivered since, oldest interval first; of all flows if None is named."""
         with self._database.reading() as connection:
             return failures.standing(connection, flow)
+
+    def note_observation(self, seen: Observation) -> None:
+        """Write down what a source was seen to hold, or that it could not be read (then with what is still known of it)."""
+        with self._database.writing(f"observations/{seen.source}") as connection:
+            observations.note(connection, seen)
+
+    def observations(self) -> dict[str, Observation]:
+        """What each source was last seen to hold; without those that nobody looked at."""
+        with self._database.reading() as connection:
+            return observations.newest(connection)
 
     def claim(self, flow: str, holder: str, wait: timedelta = AT_ONCE) -> AbstractContextManager[None]:
         """Hold a flow, so that no other process or thread delivers or regenerates it meanwhile.

@@ -113,6 +113,9 @@ failures = Table(
     Column("error", _Text, nullable=False),
     Column("permanent", Boolean, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("first_at", BigInteger, comment="the first of the attempts; null if it was before this was kept"),
+    Column("destination", Text, comment="the one that gave the error, if one did"),
+    Column("circumstances", Text, comment="the spec and the secrets under which it failed, as a short hash"),
 )
 
 # The report that a flow's process is about to put: if it is killed before it records it, the next one looks for it.
@@ -125,6 +128,18 @@ erasures = Table(
     Column("flow", Text, primary_key=True),
     Column("where", Text, primary_key=True),
     Column("at", BigInteger, nullable=False),
+)
+
+# What each source was last seen to hold; one row a source.
+observations = Table(
+    "observations",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("inserted", BigInteger, comment="the newest insertion"),
+    Column("event", BigInteger, comment="the newest event"),
+    Column("observed_at", BigInteger, comment="when it was last read"),
+    Column("error", Text, comment="why it could not be read since"),
+    Column("failed_since", BigInteger),
 )
 
 claims = Table(

@@ -66,6 +66,12 @@ def due(start: datetime, cadence: timedelta, now: datetime, covered: Iterable[In
             at = end
 
 
+def due_count(start: datetime, cadence: timedelta, now: datetime, covered: Iterable[Interval]) -> int:
+    """How many intervals :func:`due` gives, without making them."""
+    gaps = uncovered(Interval(ceiling(start, cadence), floor(now, cadence)), covered)
+    return sum((ceiling(gap.end, cadence) - floor(gap.start, cadence)) // cadence for gap in gaps)
+
+
 def merged(spans: Iterable[Interval], most: int | None = None) -> list[Interval]:
     """The spans joined where they touch, oldest first; at most ``most``, then also joined across the smallest gaps."""
     found: list[Interval] = []

@@ -8,6 +8,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def to_the_minute(moment: datetime) -> str:
+    """``2021-10-31 09:59 UTC``, for people; ``moment`` must be aware."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def parse_time(text: str) -> datetime:
     """An aware UTC moment from ISO 8601; a time without a zone is read as UTC.
 

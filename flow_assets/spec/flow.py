@@ -17,6 +17,7 @@ from pydantic import (
 
 from flow_assets.spec import forms
 from flow_assets.spec.durations import Duration
+from flow_assets.spec.freshness import Freshness
 from flow_assets.spec.model import LONGEST_WHERE, Flag, Folder, Line, Name, Strict
 
 Every = Literal["5m", "15m", "30m", "60m", "1d"]
@@ -30,7 +31,6 @@ _CADENCES: dict[Every, timedelta] = {
     "1d": timedelta(days=1),
 }
 _HISTORY = timedelta(days=31)
-_SHORTEST_FRESHNESS = timedelta(minutes=1)
 
 PropertyNames = Annotated[tuple[Line, ...], Field(min_length=1), AfterValidator(forms.without_duplicates)]
 
@@ -82,28 +82,6 @@ class ParquetFormat(_Format):
 
 
 Format = Annotated[CsvFormat | NdjsonFormat | ParquetFormat, Field(discriminator="type")]
-
-
-class Freshness(Strict):
-    """How old the newest delivery may become."""
-
-    warn_after: Duration | None = Field(default=None, description="Warn when nothing was delivered for this long.", examples=["30m"])
-    fail_after: Duration = Field(description="Fail when nothing was delivered for this long.", examples=["60m"])
-
-    @field_validator("warn_after", "fail_after")
-    @classmethod
-    def _a_minute_at_least(cls, value: timedelta | None) -> timedelta | None:
-        if value is not None and value < _SHORTEST_FRESHNESS:
-            raise ValueError("is shorter than a minute — write 1m or more")
-        return value
-
-    @field_validator("fail_after")
-    @classmethod
-    def _after_the_warning(cls, value: timedelta, info: ValidationInfo) -> timedelta:
-        warn_after = info.data.get("warn_after")
-        if warn_after is not None and warn_after >= value:
-            raise ValueError("is not longer than `warn_after` — warn first, fail later")
-        return value
 
 
 class Deduplicate(Strict):

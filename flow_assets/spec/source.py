@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from flow_assets.spec import forms
 from flow_assets.spec.durations import Duration
+from flow_assets.spec.freshness import Freshness
 from flow_assets.spec.model import Line, Name, Secret, Strict, Url, needs
 
 SETTLE = timedelta(minutes=2)
@@ -84,6 +85,11 @@ class _Table(Strict):
         default=(),
         description="Properties that are computed on the fly upstream; a flow that asks for one is refused.",
         examples=[["visit_bounce"]],
+    )
+    freshness: Freshness | None = Field(
+        default=None,
+        description="How old the newest insertion may become. Flows go on delivering; the source's own check warns or fails.",
+        examples=[{"warn_after": "30m", "fail_after": "2h"}],
     )
 
 
