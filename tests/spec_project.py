@@ -83,6 +83,27 @@ table: web.events
 every: 30m
 enabled: true
 """
+ALERTS = """\
+ui: https://dagster.example.com
+after: 10m
+channels:
+  on_call:
+    type: webhook
+    url: {env: ALERTS_URL}
+    format: slack
+    flows: [shop_feed]
+  growth:
+    type: mail
+    host: smtp.example.com
+    tls: starttls
+    port: 2525
+    username: flows
+    password: {env: ALERTS_MAIL_PASSWORD}
+    from: flows@example.com
+    to: [growth@example.com, ada@example.com]
+    flows: all
+    owners: ["team:growth"]
+"""
 FILES = {
     "sources/web_events.yaml": SOURCE,
     "sources/parquet_events.yaml": PARQUET,
@@ -92,6 +113,7 @@ FILES = {
     "destinations/here.yaml": LOCAL,
     "flows/shop_feed.yaml": FLOW,
     "ingests/shop_events.yaml": INGEST,
+    "alerts.yaml": ALERTS,
 }
 
 

@@ -27,7 +27,8 @@ def _keys(schema: dict[str, Any], root: dict[str, Any], prefix: str = "") -> Ite
             continue
         for key, below in found.get("properties", {}).items():
             yield prefix + key, below
-            yield from _keys(below, root, f"{prefix}{key}.")
+            named = below.get("additionalProperties")
+            yield from _keys(named, root, f"{prefix}{key}.<name>.") if isinstance(named, dict) else _keys(below, root, f"{prefix}{key}.")
 
 
 ALL_KEYS = [(kind, key, schema) for kind in KINDS for key, schema in _keys(json_schema(kind), json_schema(kind))]
@@ -91,9 +92,10 @@ def test_the_examples_of_the_page_load(tmp_path: Path) -> None:
         ("destination", "destinations/partner_sftp"),
         ("flow", "flows/shop_feed"),
         ("ingest", "ingests/shop_events"),
+        ("alerts", "alerts"),
     ):
         file = tmp_path / f"{path}.yaml"
-        file.parent.mkdir()
+        file.parent.mkdir(exist_ok=True)
         file.write_text(EXAMPLES[kind])  # type: ignore[index]
         assert EXAMPLES[kind] in reference()  # type: ignore[index]
     assert load_specs(tmp_path).warnings == ()
@@ -110,7 +112,7 @@ def test_schemas_are_plain_json_and_closed() -> None:
 def test_valid_specs_satisfy_the_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     for path, text in FILES.items():
-        (kind,) = (kind for kind, name in FOLDERS.items() if path.startswith(f"{name}/"))
+        (kind,) = (kind for kind, name in FOLDERS.items() if path.startswith(f"{name}/")) if "/" in path else ("alerts",)
         jsonschema.Draft202012Validator(json_schema(kind)).validate(read_document(text).values)
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(json_schema(kind)).validate({**read_document(text).values, "unheard_of": 1})

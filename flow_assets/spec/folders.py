@@ -1,12 +1,16 @@
-"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/``, ``flows/`` and ``ingests/``."""
+"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/``, ``flows/`` and ``ingests/``.
+
+And one beside these folders, ``alerts.yaml``.
+"""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from flow_assets.errors import Problem
+from flow_assets.spec.alerts import FILE
 from flow_assets.spec.keys import nearest
-from flow_assets.spec.model import KINDS, NAME_PATTERN, Kind
+from flow_assets.spec.model import NAME_PATTERN, Kind
 
 FOLDERS: dict[Kind, str] = {"source": "sources", "destination": "destinations", "flow": "flows", "ingest": "ingests"}
 _PLACES = "`sources/`, `destinations/`, `flows/` or `ingests/`"
@@ -24,7 +28,7 @@ def spec_files(folder: Path) -> tuple[list[tuple[Kind, Path]], list[Problem]]:
     """The files that hold specs, in order, and what is wrong with the folder or lies in the wrong place."""
     try:
         entries = _visible(folder)
-        files = [(kind, path) for kind in KINDS if (folder / FOLDERS[kind]).is_dir() for path in _visible(folder / FOLDERS[kind])]
+        files = [(kind, path) for kind, name in FOLDERS.items() if (folder / name).is_dir() for path in _visible(folder / name)]
     except OSError as error:
         return [], [_no_folder(error, folder)]
     problems = [problem for path in entries for problem in _misplaced(path)]
@@ -32,7 +36,7 @@ def spec_files(folder: Path) -> tuple[list[tuple[Kind, Path]], list[Problem]]:
     found = [(kind, path) for kind, path in files if path.suffix == ".yaml"]
     if not found and not problems:
         problems = [_about(folder, "the folder holds no specs", f"write one into {_PLACES}, ending in .yaml")]
-    return found, problems
+    return found + [("alerts", path) for path in entries if path.name == FILE], problems
 
 
 def read_text(path: Path) -> str | Problem:
@@ -80,8 +84,12 @@ def _no_folder(error: OSError, folder: Path) -> Problem:
 
 def _misplaced(path: Path) -> Iterator[Problem]:
     """Specs beside the folders, or in one whose name is misspelt."""
+    if path.name == FILE:
+        return
     if path.suffix.lower() in _YAML and not path.is_dir():
-        yield _about(path, "a spec lies directly in the folder of specs", f"move it into {_PLACES}")
+        meant = nearest(path.stem, [FILE.removesuffix(".yaml")])
+        advice = f"move it into {_PLACES}" + (f", or rename it to {FILE}" if meant else "")
+        yield _about(path, "a spec lies directly in the folder of specs", advice)
     elif path.is_dir() and path.name not in FOLDERS.values() and _holds_yaml(path):
         meant = nearest(path.name, FOLDERS.values())
         advice = f"did you mean `{meant}`?" if meant else f"move them into {_PLACES}"

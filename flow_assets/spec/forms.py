@@ -20,6 +20,8 @@ HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TOKEN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}")
+_MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,250}")
 _EMAIL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 
 
@@ -102,6 +104,33 @@ def http_url(value: str) -> str:
         raise ValueError(f"is not a URL — {advice}")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(f"holds more than an address — {advice}; credentials have keys of their own")
+    return value
+
+
+def webhook_url(value: str) -> str:
+    """An address that everybody may know."""
+    try:
+        http_url(value)
+    except ValueError:
+        raise ValueError(
+            "is not a plain address — write `http://host/path`; one with a query or an account is a secret: `{env: ALERTS_URL}`"
+        ) from None
+    if _TOKEN.search(urlsplit(value).path):
+        raise ValueError("seems to hold a secret — put the URL into an environment variable, and write `{env: ALERTS_URL}`")
+    return value
+
+
+def mail_address(value: str) -> str:
+    """``name@host``, without anything around it."""
+    if not _MAIL_ADDRESS.fullmatch(value):
+        raise ValueError("is not a mail address — write the address alone, `name@example.com`")
+    return value
+
+
+def spec_name(value: str) -> str:
+    """A name of the user's own, formed as that of a spec."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", value):
+        raise ValueError("is not a name — write lower-case letters, digits and `_`, a letter first, at most 100")
     return value
 
 

@@ -74,8 +74,14 @@ def _fits(option: Schema, value: dict[str, Any]) -> bool:
 
 
 def _below(schema: Schema, step: str | int) -> Schema:
-    found: Schema = schema.get("items", {}) if isinstance(step, int) else schema.get("properties", {}).get(step, {})
+    found: Schema = schema.get("items", {}) if isinstance(step, int) else schema.get("properties", {}).get(step) or _any_name(schema)
     return found
+
+
+def _any_name(schema: Schema) -> Schema:
+    """What stands below names of the user's own."""
+    found = schema.get("additionalProperties")
+    return found if isinstance(found, dict) else {}
 
 
 def _value(values: Any, step: str | int) -> Any:

@@ -1,7 +1,7 @@
 """What did the user write? A folder of YAML files in; specs, or every error at once with its file and line.
 
 ``sources/``, ``destinations/``, ``flows/`` and ``ingests/`` hold one document per file, ending in ``.yaml``; a spec's name is its file's
-stem. Nothing but these files is read: no environment variable, no table, no server.
+stem. ``alerts.yaml`` lies beside them. Nothing but these files is read: no environment variable, no table, no server.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -16,7 +16,7 @@ from flow_assets.errors import Problem, SpecError
 from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, spec_files
 from flow_assets.spec.lines import Complaint, Document, read_document
 from flow_assets.spec.model import KINDS, Kind
-from flow_assets.spec.references import flow_problems, ingest_problems, needed
+from flow_assets.spec.references import alert_problems, flow_problems, ingest_problems, needed
 from flow_assets.spec.schema import ADAPTERS
 from flow_assets.spec.sentences import complaints
 from flow_assets.spec.specs import Origin, Specs, key_text
@@ -54,9 +54,10 @@ class _Found:
         files, self.problems = spec_files(self.folder)
         for kind, path in files:
             self._read(kind, path)
-        sources, destinations, flows, ingests = (self.origins[kind] for kind in KINDS)
+        sources, destinations, flows, ingests, alerts = (self.origins[kind] for kind in KINDS)
         self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
         self.problems += ingest_problems(list(ingests.values()), flows, destinations)
+        self.problems += alert_problems(list(alerts.values()), flows)
 
     def _read(self, kind: Kind, path: Path) -> None:
         misnamed, text = name_problem(path), read_text(path)
@@ -74,9 +75,12 @@ class _Found:
         """The specs that can be used, with warnings about them."""
         wrong = {problem.file for problem in (*self.problems, *self.dragged_along)}
         origins = {(kind, name): self.origins[kind][name] for kind in KINDS for name in self.specs[kind]}
-        origins = {which: origin for which, origin in origins.items() if origin.file not in wrong}
-        sources, destinations, flows, ingests = ({name: self.specs[kind][name] for of, name in origins if of == kind} for kind in KINDS)
-        specs = Specs(self.folder, sources, destinations, flows, ingests, origins)
+        # Somebody is told of the other flows, even where `alerts.yaml` names one that is not there.
+        origins = {which: origin for which, origin in origins.items() if origin.file not in wrong or which[0] == "alerts"}
+        sources, destinations, flows, ingests, alerts = (
+            {name: self.specs[kind][name] for of, name in origins if of == kind} for kind in KINDS
+        )
+        specs = Specs(self.folder, sources, destinations, flows, ingests, origins, alerts=alerts.get("alerts"))
         return replace(specs, warnings=warnings(specs))
 
     @cached_property

@@ -17,7 +17,7 @@ HEAD = """<!-- Written by `python -m flow_assets.spec.reference` from flow_asset
 
 A project's specs lie in `flow_specs/`: event tables in `sources/`, destinations in `destinations/`, flows in `flows/`, and on the
 consumer's side ingests in `ingests/`. One YAML document per file, ending in `.yaml`; the file's name without `.yaml` is the spec's name
-(lower-case letters, digits and `_`, a letter first).
+(lower-case letters, digits and `_`, a letter first). Who is told of trouble is said beside these folders, in `alerts.yaml`.
 `flows check` tells all errors at once, each with file, line and what to do. Unknown keys are errors.
 
 - Secrets are never written in YAML, only where to find them: `{env: NAME}` is the environment variable `NAME`, read when it is needed.
@@ -76,13 +76,30 @@ flow: shop_feed
 into: warehouse.duckdb
 table: events
 """,
+    "alerts": """ui: https://dagster.example.com
+after: 10m
+channels:
+  on_call:
+    type: webhook
+    url: {env: ALERTS_URL}
+    format: slack
+  growth:
+    type: mail
+    host: smtp.example.com
+    username: flows
+    password: {env: ALERTS_MAIL_PASSWORD}
+    from: flows@example.com
+    to: [growth@example.com]
+    owners: ["team:growth"]
+""",
 }
-_TITLES: dict[Kind, str] = {"source": "Sources", "destination": "Destinations", "flow": "Flows", "ingest": "Ingests"}
+_TITLES: dict[Kind, str] = {"source": "Sources", "destination": "Destinations", "flow": "Flows", "ingest": "Ingests", "alerts": "Alerts"}
 _FILES: dict[Kind, str] = {
     "source": "sources/web_events.yaml",
     "destination": "destinations/partner_sftp.yaml",
     "flow": "flows/shop_feed.yaml",
     "ingest": "ingests/shop_events.yaml",
+    "alerts": "alerts.yaml",
 }
 
 
@@ -125,6 +142,9 @@ def _rows(model: Schema, root: Schema, prefix: str, when: str) -> Iterator[tuple
             schema.get("description", ""),
             f"`{written(examples[0])}`" if examples else "",
         )
+        if isinstance(schema.get("additionalProperties"), dict):
+            prefix, schema = f"{prefix}{key}.", schema["additionalProperties"]
+            key = "<name>"
         for below in _options(schema, root):
             if "properties" in below and below.get("title") != "Secret":
                 name = below["properties"].get("type", {}).get("const")

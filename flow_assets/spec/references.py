@@ -53,6 +53,19 @@ def ingest_problems(ingests: Collection[Origin], flow_names: Collection[str], de
     return found
 
 
+def alert_problems(alerts: Collection[Origin], flow_names: Collection[str]) -> list[Problem]:
+    """What is wrong with ``alerts.yaml``, given the names of all flows, broken ones included."""
+    found: list[Problem] = []
+    for origin in alerts:
+        channels = origin.document.values.get("channels")
+        for name, channel in channels.items() if isinstance(channels, dict) else ():
+            flows = channel.get("flows") if isinstance(channel, dict) else None
+            for number, flow in enumerate(flows if isinstance(flows, list) else ()):
+                for _, message, advice in _unknown("flow", "flows", flow, flow_names):
+                    found.append(origin.problem(("channels", name, "flows", number), message, advice))
+    return found
+
+
 def needed(spec: Flow | Ingest) -> dict[Kind, str]:
     """The specs that a flow or an ingest cannot do without: kind, which is also the key that names it, and name."""
     if isinstance(spec, Flow):

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from flow_assets.spec.alerts import Alerts
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
@@ -24,12 +25,19 @@ ADAPTERS: dict[Kind, TypeAdapter[Any]] = {
     "destination": TypeAdapter(Destination),
     "flow": TypeAdapter(Flow),
     "ingest": TypeAdapter(Ingest),
+    "alerts": TypeAdapter(Alerts),
 }
-_TITLES: dict[Kind, str] = {"source": "An event table", "destination": "A destination", "flow": "A flow", "ingest": "An ingest"}
+_TITLES: dict[Kind, str] = {
+    "source": "An event table",
+    "destination": "A destination",
+    "flow": "A flow",
+    "ingest": "An ingest",
+    "alerts": "Alerts",
+}
 
 
 def json_schema(kind: Kind) -> Schema:
-    """The JSON Schema (2020-12) of a ``source``, ``destination``, ``flow`` or ``ingest`` as its YAML is written, so without ``name``."""
+    """The JSON Schema (2020-12) of a kind of spec, as its YAML is written, so without ``name``."""
     return deepcopy(schema_of(kind))
 
 

@@ -20,6 +20,7 @@ _SENTENCES = {
     "int_type": ("must be a whole number", "write it in digits, without quotes"),
     "bool_type": ("must be true or false", "write `true` or `false`, without quotes"),
     "tuple_type": ("must be a list", "write `[a, b]`, or one `- a` a line"),
+    "dict_type": ("must hold keys and values", "write `{{key: value}}`, or the keys below it, indented"),
     "model_type": ("must hold keys and values", "write `{{key: value}}`, or the keys below it, indented"),
     "model_attributes_type": ("must hold keys and values", "write `{{key: value}}`, or the keys below it, indented"),
     "greater_than_equal": ("is too small", "write {ge} or more"),
@@ -31,7 +32,7 @@ def complaints(kind: Kind, error: ValidationError, document: Document) -> list[C
     """One complaint for every key that is wrong."""
     found: dict[tuple[Path, str], Complaint] = {}
     for details in error.errors():
-        path = path_of(kind, document.values, details["loc"])
+        path = path_of(kind, document.values, [step for step in details["loc"] if step != "[key]"])
         if details["type"].startswith("union_tag"):
             path = (*path, "type")
         secret = _secret(kind, document.values, path, details["type"])

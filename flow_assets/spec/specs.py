@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from flow_assets.errors import Problem
+from flow_assets.spec.alerts import Alerts
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
@@ -42,6 +43,7 @@ class Specs:
     ingests: Mapping[str, Ingest] = field(default_factory=dict)
     origins: Mapping[tuple[Kind, str], Origin] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    alerts: Alerts | None = None
 
     @property
     def project(self) -> Path:
@@ -60,6 +62,7 @@ class Specs:
             "destination": self.destinations,
             "flow": self.flows,
             "ingest": self.ingests,
+            "alerts": {"alerts": self.alerts} if self.alerts else {},
         }[kind]
         return spec_hash(specs[name])
 

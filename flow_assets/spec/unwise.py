@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from flow_assets.errors import Problem
+from flow_assets.spec.alerts import Mail
 from flow_assets.spec.destination import FtpDestination, SftpDestination
 from flow_assets.spec.source import DeltaSource
 from flow_assets.spec.specs import Specs
@@ -11,7 +12,16 @@ from flow_assets.spec.specs import Specs
 def warnings(specs: Specs) -> tuple[Problem, ...]:
     """Warnings about valid specs, sorted by file and line."""
     return tuple(
-        sorted((*_in_the_clear(specs), *_without_effect(specs), *_large_files(specs), *_hasty_freshness(specs), *_mixed_up(specs)))
+        sorted(
+            (
+                *_in_the_clear(specs),
+                *_without_effect(specs),
+                *_large_files(specs),
+                *_hasty_freshness(specs),
+                *_mixed_up(specs),
+                *_unwise_alerts(specs),
+            )
+        )
     )
 
 
@@ -54,6 +64,19 @@ def _mixed_up(specs: Specs) -> Iterator[Problem]:
             message = f"everything it delivers also begins like the files of the flow `{name}`"
             advice = "give one of them another folder, so that a reader by prefix cannot mix them up"
             yield specs.origins["flow", other_name].problem(("folder",), message, advice, "warning")
+
+
+def _unwise_alerts(specs: Specs) -> Iterator[Problem]:
+    owners = {owner for flow in specs.flows.values() for owner in flow.owners}
+    for name, channel in specs.alerts.channels.items() if specs.alerts else ():
+        origin, path = specs.origins["alerts", "alerts"], ("channels", name)
+        if isinstance(channel, Mail) and channel.tls == "none" and channel.password:
+            advice = "write `tls: starttls` if the server can"
+            yield origin.problem((*path, "tls"), "password and messages travel in the clear", advice, "warning")
+        for number, owner in enumerate(channel.owners):
+            if owner not in owners:
+                advice = "write it as the flows do, or remove it"
+                yield origin.problem((*path, "owners", number), "no flow has this owner", advice, "warning")
 
 
 def _beginning(specs: Specs, name: str) -> str:
