@@ -49,7 +49,7 @@ def check(folders: Folders, offline: bool, as_json: bool) -> None:
 
 def _column_problems(specs: Specs) -> Iterator[Problem]:
     from flow_assets.sources.opening import open_source
-    from flow_assets.spec.check import check_columns
+    from flow_assets.spec.check import check_columns, sensitive_problems
 
     for name, source in specs.sources.items():
         readers = [flow for flow in specs.flows.values() if flow.source == name]
@@ -70,6 +70,7 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
             continue
         for flow in readers:
             yield from check_columns(flow.name, specs, columns)
+        yield from sensitive_problems(name, specs, columns)
 
 
 @command

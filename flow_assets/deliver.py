@@ -27,6 +27,7 @@ from flow_assets.reading import Line, Reading, open_reading
 from flow_assets.stages.encode import encode
 from flow_assets.stages.parts import Part
 
+from flow_assets.stages.preview import FirstRows, Preview
 __all__ = ["Delivered", "Line", "Outcome", "Progress", "deliver", "plan_interval"]
 
 Outcome = Literal["delivered", "repaired", "adopted", "already"]
@@ -44,12 +45,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What became of a delivery: made just now, put again, adopted by the report of an earlier attempt, or all there already."""
+    """What became of a delivery: made just now, put again, adopted by the report of an earlier attempt, or all there already.
+
+    ``preview`` shows a few rows, if the flow asks for it and parts were made.
+    """
 
     outcome: Outcome
     manifest: Manifest
     report_path: str
 
+    preview: Preview | None = None
 
 def deliver(
     line: Line,
@@ -98,24 +103,27 @@ def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progres
     cursors = cursors_of(line, interval, recorded, decided_cursor)
     with flow_spool(line) as spool, open_reading(line, cursors, spool) as reading:
         plan = next_plan(line, interval, reading, recorded)
-        manifest = put_all(line, plan, reading, spool, progress)
+        manifest, preview = put_all(line, plan, reading, spool, progress)
     line.ledger.record(manifest, plan.report_path, now, replace=recorded is not None)
     same = recorded is not None and recorded.manifest.revision == plan.revision
-    return Delivered("repaired" if same else "delivered", manifest, plan.report_path)
+    return Delivered("repaired" if same else "delivered", manifest, plan.report_path, preview)
 
 
-def put_all(line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, progress: Callable[[Progress], None]) -> Manifest:
-    """Put parts, then the manifest, then the report.
+def put_all(
+    line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, progress: Callable[[Progress], None]
+) -> tuple[Manifest, Preview | None]:
+    """Put parts, then the manifest, then the report; gives the manifest, and a look at the first part if the flow asks for one.
 
     Raises:
         FlowError: no report was put, or its answer was lost: then the next attempt finds and adopts it.
     """
-    source = line.specs.sources[line.flow.source].columns
+    source = line.specs.sources[line.flow.source]
+    first = FirstRows(line.flow, source, reading.available, plan.columns)
 
     def put_parts() -> tuple[File, ...]:
         watch = _Watch(plan.tally.written, progress)
-        parts = encode(reading.engine, reading.attach, plan, source, reading.available, spool, watch.read)
-        return _put_parts(line.destination, plan, parts, watch)
+        parts = encode(reading.engine, reading.attach, plan, source.columns, reading.available, spool, watch.read)
+        return _put_parts(line.destination, plan, first.of(parts), watch)
 
     files = reading.repaired(put_parts)
     manifest = manifest_of(plan, files)
@@ -123,7 +131,7 @@ def put_all(line: Line, plan: DeliveryPlan, reading: Reading, spool: Path, progr
     _put_bytes(line.destination, manifest.to_json(), plan.manifest_path, spool)
     line.ledger.announce(line.flow.name, plan.report_path)
     _put_bytes(line.destination, report_text([file.path for file in files]), plan.report_path, spool)
-    return manifest
+    return manifest, first.found
 
 
 def _put_parts(destination: Destination, plan: DeliveryPlan, parts: Iterable[Part], watch: "_Watch") -> tuple[File, ...]:

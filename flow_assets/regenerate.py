@@ -66,9 +66,9 @@ def regenerate(
         covers, as_of = frontier(line, decided_cursor)
         with flow_spool(line) as spool, open_reading_of_span(line, span, as_of, spool) as reading:
             plan = _plan(line, span, covers, reading)
-            manifest = put_all(line, plan, reading, spool, progress)
+            manifest, preview = put_all(line, plan, reading, spool, progress)
         line.ledger.record(manifest, plan.report_path, now)
-        return Delivered("delivered", manifest, plan.report_path)
+        return Delivered("delivered", manifest, plan.report_path, preview)
 
 
 def _into(line: Line, folder: str | None) -> Line:

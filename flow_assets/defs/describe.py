@@ -1,14 +1,18 @@
 """What does the UI say about a flow before anything ran? Its spec, in words, tags and links."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from flow_assets.defs.columns import declared_columns
 from flow_assets.defs.metadata import minute, uri
 from flow_assets.defs.partitions import first_interval
 from flow_assets.errors import Problem
+from flow_assets.plan.delivery import delivery_names
+from flow_assets.plan.partitions import partition_key
 from flow_assets.spec.flow import Exclude, Flow, Include
 from flow_assets.spec.model import Kind
 from flow_assets.spec.source import Source
@@ -54,9 +58,10 @@ def kinds(specs: Specs, flow: Flow) -> set[str]:
 
 
 def metadata(specs: Specs, flow: Flow) -> dict[str, Any]:
-    """Where files go, what is unwise, and the line of the spec."""
+    """Where files go, which columns the specs name, what is unwise, and the line of the spec."""
     found: dict[str, Any] = {
-        "dagster/uri": _uri(specs, flow, f"{flow.folder}/{flow.name}"),
+        "dagster/uri": _uri(specs, flow, flow.folder),
+        **declared_columns(specs, flow),
         **code_reference(specs, "flow", flow.name),
     }
     file, _ = specs.where("flow", flow.name)
@@ -80,9 +85,10 @@ def source_description(source: Source) -> str:
     """What ``sources/<source>`` is."""
     roles = source.columns.model_dump(exclude_none=True)
     columns = "\n".join(f"| {role.replace('_', ' ')} | `{column}` |" for role, column in roles.items())
-    hidden = f"\n\nNot exportable: {', '.join(f'`{name}`' for name in source.unavailable)}." if source.unavailable else ""
+    notes = {"Not exportable": source.unavailable, "Sensitive": source.sensitive or ()}
+    said = "".join(f"\n\n{note}: {', '.join(f'`{name}`' for name in names)}." for note, names in notes.items() if names)
     lead = f"Event table ({source.type}) at `{source.uri}`. Not made here: flows read it."
-    return f"{lead}\n\n| role | column |\n|---|---|\n{columns}{hidden}"
+    return f"{lead}\n\n| role | column |\n|---|---|\n{columns}{said}"
 
 
 def _uri(specs: Specs, flow: Flow, path: str) -> str:
@@ -94,11 +100,14 @@ def _lead(flow: Flow) -> str:
 
 
 def _facts(specs: Specs, flow: Flow) -> str:
+    part, report = _example(specs, flow)
     facts: Mapping[str, str] = {
+        "destination": f"`{flow.destination}`, in `{_uri(specs, flow, flow.folder)}`",
+        "a file": f"`{part}`",
+        "a report": f"`{report}`: the last file of a delivery, which lists the others",
         "format": " ".join(filter(None, (flow.format.type, "" if flow.format.compression == "none" else flow.format.compression))),
         "filed by": flow.partition_by.replace("_", " "),
-        "folder": f"`{_uri(specs, flow, flow.folder)}`",
-        "properties": _properties(flow),
+        "properties": _properties(flow, specs.sources[flow.source]),
         "sites": "all" if flow.sites == "all" else ", ".join(str(site) for site in flow.sites),
         "rows": f"where `{flow.where}`" if flow.where else "all",
         "consent": CONSENT[flow.privacy_filter],
@@ -106,14 +115,19 @@ def _facts(specs: Specs, flow: Flow) -> str:
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {_cell(fact)} |" for name, fact in facts.items())
 
 
-def _properties(flow: Flow) -> str:
-    match flow.properties:
-        case Include(include=names):
-            return ", ".join(names)
-        case Exclude(exclude=names):
-            return f"all but {', '.join(names)}"
-        case _:
-            return "all, future ones too"
+def _example(specs: Specs, flow: Flow) -> tuple[str, str]:
+    """How the first part and the report of the flow's first interval are called, below the destination's root."""
+    first = first_interval(flow)
+    names = replace(delivery_names(flow, specs.destinations[flow.destination], first, 0), guid="…")
+    return names.part(partition_key(flow.partition_by, first.start), 1), names.report("delivery", first.end, 0)
+
+
+def _properties(flow: Flow, source: Source) -> str:
+    if isinstance(flow.properties, Include):
+        return ", ".join(flow.properties.include)
+    excluded = flow.properties.exclude if isinstance(flow.properties, Exclude) else ()
+    without = list(dict.fromkeys([*excluded, *source.unavailable]))
+    return f"all, future ones too, but {', '.join(without)}" if without else "all, future ones too"
 
 
 def _cell(text: str) -> str:

@@ -12,9 +12,10 @@ import dagster as dg
 
 from flow_assets.defs import clock, describe
 from flow_assets.defs.assets import asset
+from flow_assets.defs.columns import MAX_COLUMNS
 from flow_assets.defs.failures import plain_failures
 from flow_assets.defs.keys import Keys
-from flow_assets.defs.metadata import MAX_COLUMNS, Metadata, uri
+from flow_assets.defs.metadata import Metadata, uri
 from flow_assets.defs.news import RECORDED, recorded
 from flow_assets.defs.resources import FlowProject, client_maker
 from flow_assets.ingest.declared import Contents, ingest_declared

@@ -3,22 +3,23 @@
 Events are stored for years: tables are cut at a size that a person reads; the manifest at the destination holds the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 
-from flow_assets.ledger.manifest import CursorSpan, File, Manifest, PartitionRows, SchemaColumn
+from flow_assets.defs.columns import delivered_columns
+from flow_assets.ledger.manifest import CursorSpan, File, Manifest, PartitionRows, Rows
 from flow_assets.plan.cursors import cursor_to_json
 from flow_assets.plan.lateness import Completeness, Late, format_percentiles, percent, percentiles
 from flow_assets.plan.names import manifest_path
 from flow_assets.spec.destination import Destination, FtpDestination, LocalDestination, S3Destination, SftpDestination
 from flow_assets.spec.specs import Specs
+from flow_assets.stages.preview import Preview
 
 MAX_TABLE_ROWS: Final = 200
-MAX_COLUMNS: Final = 300
 
 Metadata = dict[str, Any]
 
@@ -29,6 +30,14 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
     late = [partition.max_lateness_seconds for partition in manifest.partitions if partition.max_lateness_seconds is not None]
     found: Metadata = {
         "outcome": outcome,
+        "interval": f"{minute(manifest.interval.start)} to {minute(manifest.interval.end)} UTC",
+        "rows": balance(rows),
+        "bytes": sum(file.bytes for file in manifest.files),
+        "destination": manifest.destination,
+        "report": dg.MetadataValue.path(report),
+        "manifest": dg.MetadataValue.path(manifest_path(report)),
+        "parts": _parts_table(manifest.files),
+        "partitions": _partitions_table(manifest.partitions),
         "dagster/partition_row_count": rows.written,
         "rows_read": rows.read,
         "rows_written": rows.written,
@@ -38,20 +47,38 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
         "rows_late": sum(partition.late_rows for partition in manifest.partitions),
         "max_lateness_seconds": max(late, default=0.0),
         **_lateness([Late(late.seconds, late.rows) for late in manifest.lateness or ()]),
-        "bytes": sum(file.bytes for file in manifest.files),
-        "interval": f"{minute(manifest.interval.start)} to {minute(manifest.interval.end)} UTC",
         "revision": manifest.revision,
         "cursor": _cursors(manifest.cursor),
-        "destination": manifest.destination,
-        "report": dg.MetadataValue.path(report),
-        "manifest": dg.MetadataValue.path(manifest_path(report)),
-        "parts": _parts_table(manifest.files),
-        "partitions": _partitions_table(manifest.partitions),
-        **_columns(manifest.schema_),
+        **delivered_columns(manifest.schema_, specs, manifest.flow, manifest.source),
     }
     if manifest.destination in specs.destinations:
         found["dagster/uri"] = uri(specs.destinations[manifest.destination], report, specs.project)
     return found if seconds is None else found | {"seconds": round(seconds, 3)}
+
+
+def balance(rows: Rows) -> str:
+    """What became of the rows, on one line: ``read 1,234 = written 1,200 + privacy 30 + filter 4 + duplicates 0``."""
+    parts = {
+        "written": rows.written,
+        "privacy": rows.excluded_privacy,
+        "filter": rows.excluded_filter,
+        "duplicates": rows.duplicates,
+    }
+    return f"read {rows.read:,} = {' + '.join(f'{name} {count:,}' for name, count in parts.items())}"
+
+
+def preview_metadata(preview: Preview | None) -> Metadata:
+    """A few delivered rows, each a column of the table, as most have many values. Never Markdown: visitors wrote some of the values."""
+    if preview is None:
+        return {}
+    if preview.untold:
+        return {"preview": f"not shown: {preview.untold}"}
+    names = [f"row {number + 1}" for number in range(len(preview.rows))]
+    values = zip(preview.columns, *preview.rows, strict=True)
+    records = [dg.TableRecord(dict(zip(["column", *names], each, strict=True))) for each in values]
+    if preview.further:
+        records.append(dg.TableRecord({"column": f"… and {preview.further} more"} | dict.fromkeys(names, "")))
+    return {"preview": dg.MetadataValue.table(records, _table(column="string", **dict.fromkeys(names, "string")))}
 
 
 def completeness_metadata(last_day: Sequence[Late], complete: Completeness | None) -> Metadata:
@@ -132,10 +159,3 @@ def _cut(records: list[dg.TableRecord], first: str) -> list[dg.TableRecord]:
 
 def _table(**columns: str) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, type_) for name, type_ in columns.items()])
-
-
-def _columns(schema: Sequence[SchemaColumn]) -> Mapping[str, Any]:
-    """The delivered columns, unless they are so many that every event would carry them in vain: then their number."""
-    if len(schema) > MAX_COLUMNS:
-        return {"columns": len(schema)}
-    return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(column.name, column.type) for column in schema])}

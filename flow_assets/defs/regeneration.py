@@ -1,14 +1,14 @@
 """What happens when event time is materialized? The partitions that were asked for are regenerated, each contiguous span at once."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from flow_assets.defs import clock
 from flow_assets.defs.failures import StepError, plain_failures
 from flow_assets.defs.keys import Keys
-from flow_assets.defs.metadata import Metadata, delivery_metadata
+from flow_assets.defs.metadata import Metadata, delivery_metadata, minute, preview_metadata
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered
 from flow_assets.ledger.manifest import Manifest
@@ -19,6 +19,9 @@ from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.source import DuckDBSource
 from flow_assets.spec.specs import Specs
+
+CARRIED: Final = ("destination", "report", "manifest", "cursor", "dagster/uri", "dagster/column_schema", "columns")
+"""What is said of a regenerated partition as it is of a delivery."""
 
 
 def regeneration(specs: Specs, flow: Flow, keys: Keys) -> tuple[Callable[[Any], None], Collection[str]]:
@@ -47,16 +50,15 @@ def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, sp
     everything = delivery_metadata(done.manifest, done.report_path, "regenerated", specs)
     rows, event_time = _rows(done.manifest, key), specs.sources[flow.source].columns.event_time
     return {
-        **{
-            name: everything[name]
-            for name in ("outcome", "cursor", "destination", "report", "manifest", "dagster/uri")
-            if name in everything
-        },
-        "dagster/partition_row_count": rows,
+        "outcome": everything["outcome"],
+        "span": f"{minute(span.start)} to {minute(span.end)} UTC, by event time",
         "rows_regenerated": rows,
-        "files": [file.path for file in done.manifest.files if file.partition == key],
         "superseded_files": len(done.manifest.supersedes),
         "sql": dg.MetadataValue.md(f"```sql\n{removal_sql(event_time, done.manifest.type_of(event_time), span)}\n```"),
+        "files": [file.path for file in done.manifest.files if file.partition == key],
+        **{name: everything[name] for name in CARRIED if name in everything},
+        **preview_metadata(done.preview),
+        "dagster/partition_row_count": rows,
     }
 
 

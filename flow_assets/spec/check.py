@@ -47,6 +47,15 @@ def check_columns(flow_name: str, specs: Specs, columns: Sequence[NamedColumn]) 
     ]
 
 
+def sensitive_problems(source_name: str, specs: Specs, columns: Sequence[NamedColumn]) -> Iterator[Problem]:
+    """Warnings about columns that are called sensitive and that the table lacks: flows deliver, but show no preview."""
+    types = {column.name: column.type for column in columns}
+    known = {name.lower() for name in types}
+    for number, name in enumerate(specs.sources[source_name].sensitive or ()):
+        if name.lower() not in known:
+            yield specs.origins["source", source_name].problem(("sensitive", number), *_missing(name, types), "warning")
+
+
 def _alike(columns: Sequence[NamedColumn]) -> Iterator[_Told]:
     """The engine ignores case in names, so it cannot tell such columns apart."""
     seen: dict[str, str] = {}

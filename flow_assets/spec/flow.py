@@ -208,6 +208,11 @@ class Flow(Strict):
     freshness: Freshness | None = Field(
         default=None, description="How old the newest delivery may become.", examples=[{"fail_after": "60m"}]
     )
+    preview: Flag = Field(
+        default=False,
+        description="`true`: each delivery shows a few of its rows in Dagster, where they stay as long as its run does. "
+        "The source must say in `sensitive` which columns are masked.",
+    )
     heal: Flag = Field(
         default=False,
         description="`true`: what the audit finds missing is delivered without asking, as a new revision or by regeneration. "

@@ -108,6 +108,9 @@ def _asked_of_source(values: dict[str, Any], source: Source) -> Iterator[_Told]:
     if values.get("privacy_filter") in (True, "strict") and source.columns.consent is None:
         advice = f"add `columns.consent` to {file}, or write `privacy_filter: false`"
         yield ("privacy_filter",), f"the source `{source.name}` names no consent column", advice
+    if values.get("preview") is True and source.sensitive is None:
+        advice = f"add `sensitive: [...]` to {file} (`[]`: none is), or write `preview: false`"
+        yield ("preview",), f"the source `{source.name}` does not say which columns are sensitive", advice
     rule = values.get("deduplicate")
     if isinstance(rule, dict) and _is_unavailable(rule.get("key"), source):
         yield ("deduplicate", "key"), *_unavailable(rule["key"], source)

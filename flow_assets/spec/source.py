@@ -86,6 +86,12 @@ class _Table(Strict):
         description="Properties that are computed on the fly upstream; a flow that asks for one is refused.",
         examples=[["visit_bounce"]],
     )
+    sensitive: Annotated[tuple[Line, ...], AfterValidator(forms.without_duplicates)] | None = Field(
+        default=None,
+        description="Columns about persons: tagged in Dagster, and masked in the `preview` of flows, as the consent column is. "
+        "`[]`: there are none.",
+        examples=[["visitor_id", "ip_address"]],
+    )
     freshness: Freshness | None = Field(
         default=None,
         description="How old the newest insertion may become. Flows go on delivering; the source's own check warns or fails.",
