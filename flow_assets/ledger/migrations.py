@@ -16,6 +16,10 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "failed_since BIGINT)",
     ),
     (
+        "CREATE TABLE alerts (channel TEXT NOT NULL, about TEXT NOT NULL, state TEXT NOT NULL, since BIGINT NOT NULL, at BIGINT NOT NULL, "
+        "told TEXT, shared TEXT NOT NULL, PRIMARY KEY (channel, about))",
+    ),
+    (
         "ALTER TABLE failures ADD COLUMN first_at BIGINT",
         "ALTER TABLE failures ADD COLUMN destination TEXT",
         "ALTER TABLE failures ADD COLUMN circumstances TEXT",

@@ -6,7 +6,19 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from flow_assets.errors import PermanentError
-from flow_assets.ledger import announcements, claims, coverage, cursors, deliveries, erasures, failures, observations, reported, standing
+from flow_assets.ledger import (
+    alerts,
+    announcements,
+    claims,
+    coverage,
+    cursors,
+    deliveries,
+    erasures,
+    failures,
+    observations,
+    reported,
+    standing,
+)
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
@@ -15,6 +27,7 @@ from flow_assets.ledger.manifest import CursorSpan, Manifest
 from flow_assets.ledger.migrations import migrate
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
+from flow_assets.plan.alerts import Record as AlertRecord
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.freshness import Observation
 from flow_assets.plan.intervals import Interval
@@ -251,6 +264,16 @@ class Ledger:
         """What each source was last seen to hold; without those that nobody looked at."""
         with self._database.reading() as connection:
             return observations.newest(connection)
+
+    def alerts(self) -> dict[str, AlertRecord]:
+        """The record of each alert channel that has one."""
+        with self._database.reading() as connection:
+            return alerts.records(connection)
+
+    def keep_alerts(self, channel: str, record: AlertRecord) -> None:
+        """Make this the channel's record."""
+        with self._database.writing(f"alerts/{channel}") as connection:
+            alerts.keep(connection, channel, record)
 
     def claim(self, flow: str, holder: str, wait: timedelta = AT_ONCE) -> AbstractContextManager[None]:
         """Hold a flow, so that no other process or thread delivers or regenerates it meanwhile.

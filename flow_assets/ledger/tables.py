@@ -142,6 +142,19 @@ observations = Table(
     Column("failed_since", BigInteger),
 )
 
+# What each alert channel is to know and was told of everything that is in trouble; nothing of what is well.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("about", Text, primary_key=True, comment="flow shop_feed"),
+    Column("state", Text, nullable=False),
+    Column("since", BigInteger, nullable=False, comment="when the trouble began"),
+    Column("at", BigInteger, nullable=False, comment="when the state was noticed"),
+    Column("told", Text, comment="the state that the channel was told last"),
+    Column("shared", Text, nullable=False),
+)
+
 claims = Table(
     "claims",
     metadata,
