@@ -15,6 +15,8 @@ from flow_assets.defs.keys import Keys
 from flow_assets.defs.metadata import Metadata, completeness_metadata, delivery_metadata, preview_metadata, uri
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
 from flow_assets.defs.parts import DeliveredParts, delivered_parts, every_delivered_part
+from flow_assets.defs.picture import picture_metadata
+from flow_assets.defs.probing import TELLING
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered, Progress, deliver
 from flow_assets.errors import FlowError, PermanentError, RetryableError
@@ -54,9 +56,9 @@ class DeliveryIOManager(dg.IOManager):
                         made[interval] = self._metadata(obj.flow, delivered, time.monotonic() - began)
             _check_refused(obj)
         except (dg.Failure, dg.RetryRequested):
-            yield from self._events(context, self._materializations(obj.flow, made))
+            yield from self._events(context, self._materializations(obj.flow, self._pictured(obj.flow, made)))
             raise
-        for interval, metadata in made.items():
+        for interval, metadata in self._pictured(obj.flow, made).items():
             obj.context.add_asset_metadata(metadata, partition_key=interval.key)
 
     def load_input(self, context: dg.InputContext) -> DeliveredParts:
@@ -125,6 +127,13 @@ class DeliveryIOManager(dg.IOManager):
     def _events(context: dg.OutputContext, materializations: Iterator[dg.AssetMaterialization]) -> Iterator[dg.DagsterEvent]:
         """Each is shown as soon as it is yielded (what ``log_event`` is told is lost if the step fails)."""
         return (dg.DagsterEvent.asset_materialization(context.step_context, event) for event in materializations)
+
+    def _pictured(self, flow: Flow, made: dict[Interval, Metadata]) -> dict[Interval, Metadata]:
+        """With the picture of the last day, on the newest interval alone, and only if the flow has delivered nothing newer."""
+        newest, ledger = max(made, default=None), self._project.opened.ledger
+        if newest is None or any(stretch.end > newest.end for stretch in ledger.covered(flow.name)):
+            return made
+        return made | {newest: picture_metadata(ledger, flow, clock.now()) | made[newest]}
 
 
 def _check_refused(obj: Pending) -> None:

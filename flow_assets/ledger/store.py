@@ -16,6 +16,7 @@ from flow_assets.ledger import (
     erasures,
     failures,
     observations,
+    recent,
     reported,
     standing,
 )
@@ -25,6 +26,7 @@ from flow_assets.ledger.deliveries import Recorded
 from flow_assets.ledger.failures import Failure
 from flow_assets.ledger.manifest import CursorSpan, Manifest
 from flow_assets.ledger.migrations import migrate
+from flow_assets.ledger.recent import Recent
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
 from flow_assets.plan.alerts import Record as AlertRecord
@@ -170,6 +172,11 @@ class Ledger:
         """How late the rows were that each flow delivered in the last day of intervals that it delivered; by one query."""
         with self._database.reading() as connection:
             return deliveries.late_rows(connection, flows, LAST_DAY)
+
+    def recent(self, flow: str, since: datetime) -> Recent:
+        """The rows that a flow's deliveries brought whose intervals end after ``since``, by interval and by event time."""
+        with self._database.reading() as connection:
+            return recent.recent(connection, flow, since)
 
     def covered(self, flow: str) -> tuple[Interval, ...]:
         """The stretches of insertion time that the flow delivered, oldest first: one, unless there are gaps."""

@@ -1,0 +1,56 @@
+"""How does a flow's last day look in the UI? An image within Markdown: Dagster shows SVG as the data of an image, in no other way."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import dagster as dg
+
+from flow_assets.defs.metadata import Metadata
+from flow_assets.errors import FlowError
+from flow_assets.ledger.store import Ledger
+from flow_assets.plan.intervals import Interval
+from flow_assets.plan.partitions import LENGTHS, partition_bounds
+from flow_assets.plan.picture import Bar, Day, day, span_shown, svg
+from flow_assets.spec.flow import Flow, PartitionBy
+
+
+def picture_metadata(ledger: Ledger, flow: Flow, now: datetime) -> Metadata:
+    """The picture of the last day as of ``now``; nothing if the ledger cannot be asked, since the delivery is done."""
+    try:
+        shown = last_day(ledger, flow, now)
+    except FlowError:
+        return {}
+    if shown is None:
+        return {}
+    data = base64.b64encode(svg(shown).encode()).decode()
+    return {"last_day": dg.MetadataValue.md(f"![{shown.sentence}](data:image/svg+xml;base64,{data})")}
+
+
+def last_day(ledger: Ledger, flow: Flow, now: datetime) -> Day | None:
+    """What the ledger knows of a flow's last day; None if no interval has ended yet.
+
+    Raises:
+        FlowError: the ledger cannot be asked.
+    """
+    span = span_shown(flow.start, flow.cadence, now)
+    if span.end <= span.start:
+        return None
+    found = ledger.recent(flow.name, span.start)
+    failed = [failure.interval for failure in ledger.failures(flow.name)]
+    bars = list(_bars(found.partitions, flow.partition_by))
+    unfiled = sum(found.partitions.values()) - sum(bar.rows for bar in bars)
+    return day(span, flow.cadence, found.intervals, failed, bars, unfiled)
+
+
+def _bars(rows: Mapping[str, int], level: PartitionBy) -> Iterator[Bar]:
+    """Rows by event time, without those that are not filed by this level."""
+    if LENGTHS[level] is None:
+        return
+    for key, count in rows.items():
+        try:
+            bounds = partition_bounds(level, key)
+        except ValueError:  # of another level, which the flow had once
+            continue
+        if bounds:
+            yield Bar(Interval(*bounds), count)
