@@ -17,6 +17,7 @@ from flow_assets.adopt import adopt, is_whole, newest_report, settle
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import BusyError, FlowError, PermanentError, RetryableError
 from flow_assets.ledger.deliveries import interval_of
+from flow_assets.ledger.failures import Failure
 from flow_assets.ledger.manifest import File, Manifest
 from flow_assets.ledger.planned import manifest_of
 from flow_assets.ledger.report import report_text
@@ -26,8 +27,8 @@ from flow_assets.plan.intervals import Interval
 from flow_assets.reading import Line, Reading, open_reading
 from flow_assets.stages.encode import encode
 from flow_assets.stages.parts import Part
-
 from flow_assets.stages.preview import FirstRows, Preview
+
 __all__ = ["Delivered", "Line", "Outcome", "Progress", "deliver", "plan_interval"]
 
 Outcome = Literal["delivered", "repaired", "adopted", "already"]
@@ -53,8 +54,8 @@ class Delivered:
     outcome: Outcome
     manifest: Manifest
     report_path: str
-
     preview: Preview | None = None
+
 
 def deliver(
     line: Line,
@@ -84,9 +85,13 @@ def deliver(
         except BusyError:
             raise
         except FlowError as error:
-            permanent = not isinstance(error, RetryableError)
-            line.ledger.record_failure(line.flow.name, interval, str(error), permanent, now)
+            line.ledger.record_failure(_failure(line, interval, error, now))
             raise
+
+
+def _failure(line: Line, interval: Interval, error: FlowError, now: datetime) -> Failure:
+    said = str(error), isinstance(error, PermanentError), now
+    return Failure(line.flow.name, interval, 1, *said, destination=error.destination, circumstances=line.circumstances())
 
 
 def _deliver(line: Line, interval: Interval, now: datetime, again: bool, progress: Callable[[Progress], None]) -> Delivered:

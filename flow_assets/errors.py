@@ -3,7 +3,7 @@
 ::
 
     FlowError
-    ├── SpecError            the YAML is wrong: every problem at once, each with file and line
+    ├── SpecError            the YAML is wrong, or the table has not what it names: every problem at once, each with file and line
     ├── PermanentError       trying again gives the same answer (credentials, permission, vanished history)
     └── RetryableError       trying again may succeed (connection cut, server busy, disk full)
         └── BusyError        another process is at it right now
@@ -17,7 +17,9 @@ from typing import Literal
 
 
 class FlowError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose. ``destination`` names the one that gave this answer, if one did."""
+
+    destination: str | None = None
 
 
 class PermanentError(FlowError):

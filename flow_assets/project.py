@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from flow_assets.circumstances import circumstances
 from flow_assets.destinations.opening import open_destination
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval, due, uncovered
@@ -47,7 +49,12 @@ class Project:
         destination_spec = self.specs.destinations[spec.destination]
         with open_destination(destination_spec, self.specs.project, self.environ, s3_client=s3_client) as destination:
             kept = without_erased(spec, self.ledger.erasures(flow))
-            yield Line(self.specs, kept, source, destination, self.ledger, self.state / "spool", _holder())
+            told = partial(self.circumstances, flow)
+            yield Line(self.specs, kept, source, destination, self.ledger, self.state / "spool", _holder(), told)
+
+    def circumstances(self, flow: str) -> str:
+        """Under which spec and secrets a flow is delivered: another text once one of them is another one."""
+        return circumstances(self.specs, flow, self.environ)
 
     def due(self, flow: str, now: datetime, since: datetime | None = None) -> list[Interval]:
         """Intervals that have ended and are not delivered, oldest first; ``since`` leaves out what began earlier."""

@@ -35,7 +35,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Line:
-    """What one flow's deliveries need. ``holder`` says, to whoever finds the flow busy, who we are."""
+    """What one flow's deliveries need.
+
+    ``holder`` says, to whoever finds the flow busy, who we are; ``circumstances`` under which spec and secrets all this happens.
+    """
 
     specs: Specs
     flow: Flow
@@ -44,6 +47,7 @@ class Line:
     ledger: Ledger
     spool: Path
     holder: str = "this process"
+    circumstances: Callable[[], str] = str
 
 
 def without_erased(flow: Flow, conditions: Sequence[str]) -> Flow:

@@ -1,7 +1,7 @@
 """Which intervals are asked for, and when: in order, oldest first, patient with failures, and never stuck."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,8 +18,10 @@ def interval(number: int) -> Interval:
     return Interval(T0 + number * CADENCE, T0 + (number + 1) * CADENCE)
 
 
-def failed(number: int, at: datetime, attempts: int = 1, permanent: bool = False) -> Failure:
-    return Failure("shop", interval(number), attempts, "no", permanent, at)
+def failed(number: int, at: datetime, attempts: int = 1, permanent: bool = False, destination: str | None = None) -> Failure:
+    return Failure(
+        "shop", interval(number), attempts, "no", permanent, at, destination=destination, circumstances="as now" if permanent else None
+    )
 
 
 def backlog(delivered: Iterable[int] = (), **more: object) -> Backlog:
@@ -27,7 +29,7 @@ def backlog(delivered: Iterable[int] = (), **more: object) -> Backlog:
     for one in sorted(interval(number) for number in delivered):
         joins = covered and covered[-1].end == one.start
         covered.append(Interval(covered.pop().start, one.end) if joins else one)
-    return Backlog(T0, CADENCE, covered, **more)  # type: ignore[arg-type]
+    return Backlog(T0, CADENCE, covered, **{"circumstances": "as now", **more})  # type: ignore[arg-type]
 
 
 def asked(backlog: Backlog, now: datetime, longest: int = 24) -> list[list[int]]:
@@ -74,8 +76,37 @@ def test_a_flow_whose_every_interval_fails_waits_longer_each_time() -> None:
 
 
 def test_pauses_grow_to_a_bound() -> None:
-    assert [pause(attempts, permanent=False) for attempts in (1, 2, 3, 99)] == [timedelta(minutes=n) for n in (1, 2, 4, 60)]
-    assert [pause(attempts, permanent=True) for attempts in (1, 2, 99)] == [timedelta(minutes=n) for n in (15, 30, 360)]
+    assert [pause(attempts) for attempts in (1, 2, 3, 99)] == [timedelta(minutes=n) for n in (1, 2, 4, 60)]
+
+
+def test_what_a_destination_refused_for_good_twice_is_left_alone_until_somebody_materializes_it() -> None:
+    at = T0 + 3 * CADENCE
+    one, two = (failed(number, at, permanent=True, destination="there") for number in range(2))
+    assert asked(backlog(failures=[one]), at) == [[1]]
+    stopped = backlog(failures=[one, two])
+    assert stopped.stopped is not None
+    assert asked(stopped, at + timedelta(days=100)) == []
+    pressed = backlog([0], failures=[two], last_success=at + timedelta(days=100))
+    assert asked(pressed, at + timedelta(days=100, minutes=1), longest=3) == [[1], [2, 3, 4]]
+
+
+def test_another_spec_or_secret_lets_what_failed_be_tried_at_once() -> None:
+    at = T0 + 3 * CADENCE
+    failures = [failed(number, at, attempts=9, permanent=True, destination="there") for number in range(3)]
+    assert asked(backlog(failures=failures), at + timedelta(days=1)) == []
+    assert asked(backlog(failures=failures, circumstances="another password"), at) == [[0]]
+    passing = [replace(failed(number, at, attempts=9), circumstances="as then") for number in range(3)]
+    assert asked(backlog(failures=passing), at) == [[0]]
+
+
+def test_an_interval_that_fails_for_good_while_others_do_not_is_tried_three_times_and_left_alone() -> None:
+    at = T0 + 3 * CADENCE
+    for attempts, minutes in ((1, 15), (2, 30)):
+        bad = backlog([1, 2], failures=[failed(0, at, attempts, permanent=True)], last_success=at + timedelta(seconds=1))
+        assert asked(bad, at + timedelta(minutes=minutes, seconds=-1))[:1] != [[0]]
+        assert asked(bad, at + timedelta(minutes=minutes))[0] == [0]
+    left = backlog([1, 2], failures=[failed(0, at, 3, permanent=True)], last_success=at + timedelta(seconds=1))
+    assert asked(left, at + timedelta(days=9), longest=1) == [[3]]
 
 
 def test_what_failed_with_another_cadence_and_was_delivered_since_counts_no_more() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from flow_assets.defs import failures, io_managers
 from flow_assets.errors import BusyError, PermanentError, RetryableError
+from flow_assets.reading import Line
 from tests.dagster_flows import (
     START,
     definitions,
@@ -187,8 +189,6 @@ def test_an_interval_that_has_not_ended_is_refused(tmp_path: Path, instance: dg.
 
 def break_deliveries(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
     """The first calls of ``deliver`` raise these errors, as a destination would."""
-    from flow_assets.defs import io_managers
-
     left, real = list(errors), io_managers.deliver
 
     def deliver(*args: object, **options: object) -> object:
@@ -266,6 +266,31 @@ def test_a_destination_whose_secret_is_missing_fails_its_flow_alone_and_is_noted
     assert "NOT_SET_1" in failure_of(result, "deliveries__lost")
     (failure,) = ledger(tmp_path).failures()
     assert (failure.flow, failure.interval, failure.permanent) == ("lost", quarter(0), True)
+
+
+def test_a_destination_that_is_down_is_asked_by_two_flows_of_a_run_and_not_by_all(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"f{number}" for number in range(5)]
+    write_flows(tmp_path, *names)
+    write_events(tmp_path, each_minute(START, 15))
+    asked: list[str] = []
+
+    def refuse(line: Line, *_: object, **__: object) -> None:
+        asked.append(line.flow.name)
+        error = RetryableError("no answer")
+        error.destination = "there"
+        raise error
+
+    monkeypatch.setattr(failures, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(io_managers, "deliver", refuse)
+    result = materialize(definitions(tmp_path), instance, [["deliveries", name] for name in names], key(0))
+    assert len(set(asked)) == 2
+    assert len(asked) <= 4
+    skipped = next(name for name in names if name not in asked)
+    assert "in this run: not tried for" in failure_of(result, f"deliveries__{skipped}")
+    noted = {failure.flow: failure.destination for failure in ledger(tmp_path).failures()}
+    assert skipped in noted
 
 
 def test_a_source_that_cannot_be_opened_is_noted(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -1,5 +1,6 @@
 """The sensor ``deliveries_due`` asks for every interval that is due, once, in order, for many flows at a time."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
+from flow_assets.circumstances import circumstances
 from flow_assets.defs import backlog, clock
 from flow_assets.defs.requests import FLOWS_PER_RUN
 from flow_assets.defs.sensors import MAX_UNFINISHED_RUNS
-from flow_assets.ledger.store import Ledger
+from flow_assets.ledger.store import Failure, Ledger
 from flow_assets.plan.intervals import floor
+from flow_assets.spec.load import load_specs
 from tests.dagster_flows import QUARTER, START, definitions, each_minute, flow, key, ledger, materialize, quarter, write_events, write_flows
 from tests.deliveries import manifest
 
@@ -141,13 +144,49 @@ def flows_of(found: list[tuple[list[str], str, str]]) -> set[str]:
 def test_after_a_failure_it_is_asked_for_after_a_pause(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:
     write_flows(tmp_path)
     defs, moment = definitions(tmp_path), quarter(0).end
-    ledger(tmp_path).record_failure("feed", quarter(0), "no answer from partner", False, moment)
+    ledger(tmp_path).record_failure(Failure("feed", quarter(0), 1, "no answer from partner", False, moment))
     at(moment + timedelta(seconds=30))
     waiting = evaluate(defs, instance)
     assert asked(waiting) == []
     assert "feed 2026-01-01T1000, tried 1 times, last at 2026-01-01T10:15:00.000000Z: no answer from partner" in str(waiting.skip_message)
     at(moment + timedelta(seconds=60))
     assert asked(evaluate(defs, instance)) == [(["feed"], key(0), key(0))]
+
+
+def test_a_destination_that_is_down_is_tried_by_one_flow_and_the_tick_says_so(
+    tmp_path: Path, instance: dg.DagsterInstance, at: Callable
+) -> None:
+    write_flows(tmp_path, "zoo", "bee", elsewhere=flow(destination="other"))
+    shutil.copy(tmp_path / "flow_specs/destinations/there.yaml", tmp_path / "flow_specs/destinations/other.yaml")
+    defs, moment = definitions(tmp_path), quarter(0).end
+    specs = load_specs(tmp_path / "flow_specs")
+    for name in ("feed", "zoo"):
+        said = Failure(name, quarter(0), 1, "no answer", False, moment, destination="there", circumstances=circumstances(specs, name))
+        ledger(tmp_path).record_failure(said)
+    at(moment + timedelta(seconds=30))
+    assert asked(evaluate(defs, instance)) == [(["elsewhere"], key(0), key(0))]
+    at(moment + timedelta(seconds=60))
+    assert asked(evaluate(defs, instance)) == [(["elsewhere", "bee"], key(0), key(0))]
+    for name in ("bee", "elsewhere"):
+        deliver(ledger(tmp_path), 0, name)
+    at(moment + timedelta(seconds=61))
+    assert {name for names, _, _ in asked(evaluate(defs, instance)) for name in names} == {"feed", "zoo"}
+
+
+def test_a_wrong_password_stops_a_flow_until_its_spec_is_another_one(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:
+    write_flows(tmp_path)
+    defs, moment = definitions(tmp_path), quarter(1).end
+    specs = load_specs(tmp_path / "flow_specs")
+    for number in range(2):
+        said = "there refused the password", True, moment
+        failure = Failure("feed", quarter(number), 1, *said, destination="there", circumstances=circumstances(specs, "feed"))
+        ledger(tmp_path).record_failure(failure)
+    at(moment + timedelta(days=1))
+    stopped = evaluate(defs, instance)
+    assert asked(stopped) == []
+    assert "tried again not until its spec or a secret is another one" in str(stopped.skip_message)
+    write_flows(tmp_path, feed=flow(folder="elsewhere"))
+    assert asked(evaluate(definitions(tmp_path), instance))[0] == (["feed"], key(0), key(0))
 
 
 def test_downtime_is_caught_up_with_oldest_first_and_bounded(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:

@@ -224,7 +224,7 @@ def test_a_flow_that_does_not_fit_its_source_is_refused_before_anything_is_sent(
         deliver(wrong, quarter(0), now=NOW)
     assert len(caught.value.problems) == 2
     assert destination.calls == [] or all(call.startswith(("stat", "list")) for call in destination.calls)
-    assert [failure.permanent for failure in ledger.failures("feed")] == [True]
+    assert [failure.permanent for failure in ledger.failures("feed")] == [False], "the table may get the columns back"
 
 
 def test_rows_that_do_not_balance_are_never_reported(feed: Line, destination: MemoryDestination, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from flow_assets.errors import PermanentError
 from flow_assets.ledger.manifest import IntervalSpan, LateRows
-from flow_assets.ledger.store import Ledger, Recorded
+from flow_assets.ledger.store import Failure, Ledger, Recorded
 from flow_assets.plan.intervals import Interval, due
 from flow_assets.plan.lateness import Late
 from tests.deliveries import CADENCE, NOW, START, interval, manifest, open_and_record, record
@@ -267,15 +267,16 @@ def test_each_flow_has_its_own_last_day_of_lateness(ledger: Ledger) -> None:
 
 
 def test_failures_are_counted_until_the_interval_is_delivered(ledger: Ledger) -> None:
-    ledger.record_failure("shop", interval(1), "no route to host", False, NOW)
-    ledger.record_failure("shop", interval(1), "password refused", True, LATER)
-    ledger.record_failure("shop", interval(0), "disk full", False, NOW)
-    ledger.record_failure("other", interval(2), "disk full", False, NOW)
+    ledger.record_failure(Failure("shop", interval(1), 1, "no route to host", False, NOW))
+    ledger.record_failure(Failure("shop", interval(1), 1, "password refused", True, LATER))
+    ledger.record_failure(Failure("shop", interval(0), 1, "disk full", False, NOW))
+    ledger.record_failure(Failure("other", interval(2), 1, "disk full", False, NOW))
     found = ledger.failures("shop")
     assert [(f.interval, f.attempts, f.error, f.permanent, f.at) for f in found] == [
         (interval(0), 1, "disk full", False, NOW),
         (interval(1), 2, "password refused", True, LATER),
     ]
+    assert [f.since for f in found] == [NOW, NOW]
     assert [failure.flow for failure in ledger.failures()] == ["shop", "shop", "other"]
     record(ledger, 1)
     assert [failure.interval for failure in ledger.failures("shop")] == [interval(0)]
@@ -284,13 +285,13 @@ def test_failures_are_counted_until_the_interval_is_delivered(ledger: Ledger) ->
 
 def test_recording_again_forgets_a_failure_that_came_after_the_delivery(ledger: Ledger) -> None:
     record(ledger, 0)
-    ledger.record_failure("shop", interval(0), "could not repair", False, LATER)
+    ledger.record_failure(Failure("shop", interval(0), 1, "could not repair", False, LATER))
     record(ledger, 0)
     assert ledger.failures("shop") == []
 
 
 def test_an_error_may_quote_what_is_no_text(ledger: Ledger) -> None:
-    ledger.record_failure("shop", interval(0), "got \0 and \ud800", False, NOW)
+    ledger.record_failure(Failure("shop", interval(0), 1, "got \0 and \ud800", False, NOW))
     assert ledger.failures("shop")[0].error == "got \\0 and \\ud800"
 
 

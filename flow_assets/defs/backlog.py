@@ -4,6 +4,9 @@ In order, oldest first, and nothing of a flow while something of it is on its wa
 same interval again. If that keeps failing, one later interval is tried as well. If it succeeds, the trouble was the interval's own: the
 flow goes on without it (its cursors are decided, so nothing is lost) and tries it again from time to time. If it fails too, the whole
 flow waits, longer each time, and then tries one more.
+
+What a destination refused for good (a wrong password, say) is not tried again by itself: not before the flow's spec or a secret is
+another one, or somebody materializes the interval. Where a destination answers none of its flows, ``probing`` decides who may try it.
 """
 
 from collections.abc import Collection, Iterator
@@ -19,9 +22,10 @@ Stretch = tuple[Interval, ...]
 """Consecutive intervals, oldest first."""
 
 PATIENCE = 3
-"""Attempts at one interval before a later one may be tried."""
+"""Attempts at one interval before a later one may be tried; and at one that fails for good while others do not, before it is left alone."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
-FIRST_PERMANENT_PAUSE, LONGEST_PERMANENT_PAUSE = timedelta(minutes=15), timedelta(hours=6)
+PERMANENT_PAUSE = timedelta(minutes=15)
+LONGEST_AT_DESTINATION = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Backlog:
     """What one flow still has to deliver, in intervals as Dagster knows them.
 
     ``covered`` are the stretches that it delivered; ``underway`` are intervals that some run is about to deliver; ``last_success`` is when
-    the flow last delivered anything.
+    the flow last delivered anything; ``circumstances`` are its spec and secrets as they are now, needed only where something failed.
     """
 
     start: datetime
@@ -38,6 +42,7 @@ class Backlog:
     underway: Collection[Interval] = ()
     failures: Collection[Failure] = ()
     last_success: datetime | None = None
+    circumstances: str | None = None
 
     @cached_property
     def failing(self) -> dict[Interval, Failure]:
@@ -46,10 +51,42 @@ class Backlog:
         ranked = sorted(open_, key=lambda failure: (failure.interval.start, failure.permanent, failure.attempts))
         return {self._interval_at(failure.interval.start): failure for failure in ranked}
 
+    @cached_property
+    def recent(self) -> dict[Interval, Failure]:
+        """Those that failed since the flow last delivered anything."""
+        return {interval: found for interval, found in self.failing.items() if self.last_success is None or found.at > self.last_success}
+
     @property
     def is_underway(self) -> bool:
         """Whether something that is not delivered is on its way."""
         return any(self._is_open(interval) for interval in self.underway)
+
+    @property
+    def stopped(self) -> Failure | None:
+        """Why nothing of the flow is tried any more: its destination refused a second interval for good, and nothing was delivered since.
+
+        Other trouble that lasts may be of some intervals alone, and asking a source again locks nobody out: later ones are tried.
+        """
+        held = [found for found in self.recent.values() if found.destination and self.is_for_good(found)]
+        return max(held, key=lambda found: found.at) if len(held) > 1 else None
+
+    def is_outdated(self, failure: Failure) -> bool:
+        """Whether it failed under another spec or with other secrets than those of now."""
+        return (failure.permanent or failure.circumstances is not None) and failure.circumstances != self.circumstances
+
+    def is_for_good(self, failure: Failure) -> bool:
+        """Whether trying again would give the same answer."""
+        return failure.permanent and not self.is_outdated(failure)
+
+    def ready_at(self, failure: Failure) -> datetime | None:
+        """When an interval that failed may be tried again; None if not by itself."""
+        if self.is_outdated(failure):
+            return failure.at
+        if failure.permanent:
+            again = failure.attempts < PATIENCE and failure not in self.recent.values()
+            return failure.at + PERMANENT_PAUSE * failure.attempts if again else None
+        longest = LONGEST_PAUSE if failure.destination is None else LONGEST_AT_DESTINATION
+        return failure.at + pause(failure.attempts, longest)
 
     def missing(self, now: datetime) -> Iterator[Interval]:
         """Every interval that has ended and is not delivered as a whole, oldest first."""
@@ -67,29 +104,28 @@ class Backlog:
 
 def stretches(backlog: Backlog, now: datetime, longest: int) -> list[Stretch]:
     """What to ask for now: each stretch may become a run of its own. At most ``longest`` intervals in one."""
-    if backlog.is_underway:
+    if backlog.is_underway or backlog.stopped:
         return []
-    failing, since = backlog.failing, backlog.last_success
-    recent = {interval: f for interval, f in failing.items() if since is None or f.at > since}
-    if len(recent) > 1 and now < max(f.at for f in recent.values()) + _flow_pause(list(recent.values())):
+    recent = backlog.recent
+    of_now = [found for found in recent.values() if not backlog.is_outdated(found)]
+    if len(of_now) > 1 and now < max(found.at for found in of_now) + _flow_pause(of_now):
         return []
-    candidates = recent if len(recent) == 1 else failing
-    ready = (interval for interval, f in candidates.items() if now >= f.at + pause(f.attempts, f.permanent))
+    candidates = recent if len(recent) == 1 else backlog.failing
+    ready = (interval for interval, found in candidates.items() if (at := backlog.ready_at(found)) and now >= at)
     again: list[Stretch] = [(interval,) for interval in islice(ready, 1)]
-    if len(recent) == 1 and any(not f.permanent and f.attempts < PATIENCE for f in recent.values()):
+    if len(recent) == 1 and any(not found.permanent and found.attempts < PATIENCE for found in recent.values()):
         return again
     return [*again, *_untried(backlog, now, 1 if recent else longest)]
 
 
-def pause(attempts: int, permanent: bool) -> timedelta:
+def pause(attempts: int, longest: timedelta = LONGEST_PAUSE) -> timedelta:
     """How long to wait after the ``attempts``-th failure in a row."""
-    first, longest = (FIRST_PERMANENT_PAUSE, LONGEST_PERMANENT_PAUSE) if permanent else (FIRST_PAUSE, LONGEST_PAUSE)
-    return min(first * float(2 ** min(attempts - 1, 20)), longest)
+    return min(FIRST_PAUSE * float(2 ** min(attempts - 1, 20)), longest)
 
 
 def _flow_pause(recent: list[Failure]) -> timedelta:
     """How long to wait after several intervals failed and nothing succeeded. Each round tries one more, so that none blocks for ever."""
-    return min(pause(len(recent), all(failure.permanent for failure in recent)), LONGEST_PAUSE)
+    return pause(len(recent), LONGEST_AT_DESTINATION if all(failure.destination for failure in recent) else LONGEST_PAUSE)
 
 
 def _untried(backlog: Backlog, now: datetime, longest: int) -> list[Stretch]:

@@ -20,6 +20,7 @@ from flow_assets.defs.probing import TELLING
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered, Progress, deliver
 from flow_assets.errors import FlowError, PermanentError, RetryableError
+from flow_assets.ledger.failures import Failure
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import completeness
 from flow_assets.reading import Line
@@ -42,6 +43,7 @@ class DeliveryIOManager(dg.IOManager):
 
     def __init__(self, project: FlowProject, keys: Keys, partitions: Partitions, s3: Any = None) -> None:
         self._project, self._keys, self._partitions, self._s3 = project, keys, partitions, s3
+        self._unanswered: set[str] = set()
 
     def handle_output(self, context: dg.OutputContext, obj: Pending) -> Iterator[dg.DagsterEvent]:  # type: ignore[override]
         """Deliver one interval after the other. The first that fails ends the step; those before it stay delivered, and are shown."""
@@ -82,26 +84,42 @@ class DeliveryIOManager(dg.IOManager):
         """The flow's line. That it cannot be opened is a failure of the first interval: the sensor waits before it asks again."""
         with ExitStack() as stack:
             try:
+                self._check_answers(obj.flow)
                 line = stack.enter_context(self._project.line(obj.flow.name, obj.connect, self._s3))
             except FlowError as error:
                 self._note(obj, error)
                 raise
             yield line
 
+    def _check_answers(self, flow: Flow) -> None:
+        """A server that is down costs a run two time-outs, not one for each of its flows; those two are retried before the others."""
+        others = sorted(self._unanswered - {flow.name})
+        if len(others) >= TELLING:
+            reason = f"failed {others[0]} and {others[1]} in this run: not tried for {flow.name}"
+            error = RetryableError(f"destination {flow.destination} {reason}")
+            error.destination = flow.destination
+            raise error
+
     def _note(self, obj: Pending, error: FlowError) -> None:
         for interval in obj.intervals[:1]:
-            permanent = not isinstance(error, RetryableError)
-            self._project.opened.ledger.record_failure(obj.flow.name, interval, str(error), permanent, clock.now())
+            project, name = self._project.opened, obj.flow.name
+            said = str(error), isinstance(error, PermanentError), clock.now()
+            failure = Failure(name, interval, 1, *said, destination=error.destination, circumstances=project.circumstances(name))
+            project.ledger.record_failure(failure)
 
     def _deliver(self, line: Line, obj: Pending, interval: Interval) -> Delivered:
         now = clock.now()
         try:
-            return deliver(line, interval, now=now, again=obj.again, progress=_progress(obj.context.log.info, interval))
-        except FlowError:
+            delivered = deliver(line, interval, now=now, again=obj.again, progress=_progress(obj.context.log.info, interval))
+        except FlowError as error:
+            if isinstance(error, RetryableError) and error.destination:
+                self._unanswered.add(obj.flow.name)
             raise
         except Exception as error:
-            line.ledger.record_failure(obj.flow.name, interval, f"unexpected {type(error).__name__}", False, now)
+            line.ledger.record_failure(Failure(obj.flow.name, interval, 1, f"unexpected {type(error).__name__}", False, now))
             raise
+        self._unanswered.clear()
+        return delivered
 
     def _metadata(self, flow: Flow, delivered: Delivered, seconds: float) -> Metadata:
         ledger, specs = self._project.opened.ledger, self._project.specs
@@ -109,6 +127,13 @@ class DeliveryIOManager(dg.IOManager):
         complete = completeness(last_day, flow.cadence, ledger.contiguous_until(flow.name, flow.start, flow.cadence))
         said = delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, specs, seconds)
         return said | preview_metadata(delivered.preview) | completeness_metadata(last_day, complete)
+
+    def _pictured(self, flow: Flow, made: dict[Interval, Metadata]) -> dict[Interval, Metadata]:
+        """With the picture of the last day, on the newest interval alone, and only if the flow has delivered nothing newer."""
+        newest, ledger = max(made, default=None), self._project.opened.ledger
+        if newest is None or any(stretch.end > newest.end for stretch in ledger.covered(flow.name)):
+            return made
+        return made | {newest: picture_metadata(ledger, flow, clock.now()) | made[newest]}
 
     def _touched(self, flow: Flow, delivered: Delivered, is_shown: bool) -> Iterator[dg.AssetMaterialization]:
         """Events by event time, for rows that Dagster has not been told of."""
@@ -127,13 +152,6 @@ class DeliveryIOManager(dg.IOManager):
     def _events(context: dg.OutputContext, materializations: Iterator[dg.AssetMaterialization]) -> Iterator[dg.DagsterEvent]:
         """Each is shown as soon as it is yielded (what ``log_event`` is told is lost if the step fails)."""
         return (dg.DagsterEvent.asset_materialization(context.step_context, event) for event in materializations)
-
-    def _pictured(self, flow: Flow, made: dict[Interval, Metadata]) -> dict[Interval, Metadata]:
-        """With the picture of the last day, on the newest interval alone, and only if the flow has delivered nothing newer."""
-        newest, ledger = max(made, default=None), self._project.opened.ledger
-        if newest is None or any(stretch.end > newest.end for stretch in ledger.covered(flow.name)):
-            return made
-        return made | {newest: picture_metadata(ledger, flow, clock.now()) | made[newest]}
 
 
 def _check_refused(obj: Pending) -> None:

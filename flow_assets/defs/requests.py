@@ -1,7 +1,7 @@
 """Which runs deliver what is asked for? Flows of one cadence that need the same intervals share a run, up to a bound."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +19,8 @@ FLOWS_PER_RUN: Final = 50
 DELIVERIES_PER_RUN: Final = 200
 PRIORITY: Final = "dagster/priority"
 INTERVALS: Final = "intervals"
+BACKLOG: Final = "flows/backlog"
+"""Runs that are not fresh: ``dagster.yaml`` keeps a place free for those that are."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,17 @@ class Batch:
         return len(self.stretch) == 1 and self.stretch[0].end == floor(now, cadence)
 
 
-def batches(wanted: Mapping[str, Sequence[Stretch]], flows: Mapping[str, Flow], now: datetime) -> list[Batch]:
+def batches(wanted: Mapping[str, Sequence[Stretch]], flows: Mapping[str, Flow], now: datetime, alone: Collection[str] = ()) -> list[Batch]:
     """The runs to ask for, most urgent first: what is fresh before any backlog, then the oldest.
 
-    Flows of one source and destination are neighbours, so that they end up in the same runs.
+    Flows of one source and destination are neighbours, so that they end up in the same runs. The flows ``alone`` failed of late: nobody
+    else should wait for them.
     """
-    together: dict[tuple[Every, Stretch], list[Flow]] = defaultdict(list)
+    together: dict[tuple[Every, Stretch, str], list[Flow]] = defaultdict(list)
     for name, asked in wanted.items():
         for stretch in asked:
-            together[flows[name].every, stretch].append(flows[name])
-    found = [Batch(chunk, stretch) for (_, stretch), members in together.items() for chunk in _chunks(members)]
+            together[flows[name].every, stretch, name if name in alone else ""].append(flows[name])
+    found = [Batch(chunk, stretch) for (_, stretch, _), members in together.items() for chunk in _chunks(members)]
     return sorted(found, key=lambda batch: (not batch.is_fresh(now), batch.stretch[0], batch.flows[0].name))
 
 
@@ -60,7 +63,7 @@ def run_request(batch: Batch, keys: Keys, now: datetime) -> dg.RunRequest:
         asset_selection=[keys.deliveries(flow.name) for flow in batch.flows],
         partition_key=first if first == last else None,
         asset_check_keys=[],
-        tags={**partition, PRIORITY: "1" if batch.is_fresh(now) else "0"},
+        tags={**partition, **({PRIORITY: "1"} if batch.is_fresh(now) else {PRIORITY: "0", BACKLOG: "true"})},
     )
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import interval_of_key
 from flow_assets.ledger.failures import Failure
-from flow_assets.plan.intervals import Interval, intervals_between
+from flow_assets.plan.intervals import EPOCH, Interval, intervals_between
 from flow_assets.spec.flow import Flow
 
 PARTITION, RANGE_START, RANGE_END = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -63,20 +63,25 @@ def intervals_asked(run: dg.DagsterRun, cadence: timedelta) -> list[Interval]:
     return list(intervals_between(interval_of_key(first, cadence).start, interval_of_key(last, cadence).end, cadence))
 
 
-def cut_off(instance: dg.DagsterInstance, flows: Iterable[Flow], keys: Keys, since: datetime) -> list[Failure]:
+def cut_off(
+    instance: dg.DagsterInstance, flows: Iterable[Flow], keys: Keys, since: datetime, told: Iterable[Failure] = ()
+) -> list[Failure]:
     """The sensor's runs that failed or were terminated since then, as failures of their intervals.
 
-    Where a delivery failed, the ledger says so too, and says it better. But a process that is killed writes nothing into the ledger.
-    Runs that were lost together with everything else do not count: their deliveries had no part in it.
+    Where a delivery failed, the ledger says so too, and says it better: it has ``told`` it. But a process that is killed writes nothing
+    into the ledger. Runs that were lost together with everything else do not count: their deliveries had no part in it.
     """
+    known = {(failure.flow, failure.interval): failure.at for failure in told}
     by_key = {keys.deliveries(flow.name): flow for flow in flows}
     which = dg.RunsFilter(statuses=list(ENDED_BADLY), updated_after=since, tags={SENSOR: keys.sensor()})
     found: dict[tuple[str, Interval], Failure] = {}
     records = [record for record in instance.get_run_records(which, limit=MOST_RUNS) if LOST not in record.dagster_run.tags]
     for record in sorted(records, key=lambda record: record.end_time or 0.0):
-        ended = datetime.fromtimestamp(record.end_time or 0.0, UTC)
+        began, ended = (datetime.fromtimestamp(at or 0.0, UTC) for at in (record.start_time, record.end_time))
         for flow in (by_key[key] for key in record.dagster_run.asset_selection or () if key in by_key):
             for interval in intervals_asked(record.dagster_run, flow.cadence):
+                if known.get((flow.name, interval), EPOCH) >= began > EPOCH:
+                    continue
                 before = found.get((flow.name, interval))
                 attempts = before.attempts + 1 if before else 1
                 found[flow.name, interval] = Failure(

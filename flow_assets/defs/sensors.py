@@ -12,16 +12,18 @@ from typing import Any, Final
 import dagster as dg
 
 from flow_assets.defs import clock
-from flow_assets.defs.backlog import LONGEST_PAUSE, Backlog, Stretch, stretches
+from flow_assets.defs.backlog import LONGEST_PAUSE, Backlog, stretches
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import Partitions, first_interval
+from flow_assets.defs.probing import troubles, why_stuck, with_probes
 from flow_assets.defs.requests import Batch, batches, longest_stretch, run_request
 from flow_assets.defs.resources import FlowProject
 from flow_assets.defs.runs import LOST, Underway, cut_off, lost, unfinished
 from flow_assets.defs.unshown import Unshown
 from flow_assets.ledger.store import Failure, Ledger
 from flow_assets.plan.times import format_time
+from flow_assets.project import Project
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.specs import Specs
 
@@ -47,30 +49,39 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
         now, ledger = clock.now(), project.opened.ledger
         flows = list(project.specs.flows.values())
         underway = Underway.of(_alive(context), flows, keys)
-        ended_badly = cut_off(context.instance, flows, keys, now - LONGEST_PAUSE)
-        found = due_batches(flows, ledger, underway, ended_badly, now)
+        ended_badly = cut_off(context.instance, flows, keys, now - LONGEST_PAUSE, ledger.failures())
+        found, stuck = due_batches(flows, project.opened, underway, ended_badly, now)
         asked = found[: max(0, MAX_UNFINISHED_RUNS - underway.runs)]
         events: list[Any] = [*told, *unshown.events(context.instance, ledger, underway)]
         told.clear()
-        why_not = None if asked else _nothing(ledger, underway, len(found))
+        for sentence in stuck:
+            context.log.warning("%s", sentence)
+        why_not = None if asked else _nothing(ledger, underway, len(found), stuck)
         return dg.SensorResult([run_request(batch, keys, now) for batch in asked], skip_reason=why_not, asset_events=events)
 
     return evaluate
 
 
-def due_batches(flows: Sequence[Flow], ledger: Ledger, underway: Underway, ended_badly: Sequence[Failure], now: datetime) -> list[Batch]:
-    """Every run that should be asked for now, most urgent first."""
+def due_batches(
+    flows: Sequence[Flow], project: Project, underway: Underway, ended_badly: Sequence[Failure], now: datetime
+) -> tuple[list[Batch], list[str]]:
+    """Every run that should be asked for now, most urgent first; and why some things are not asked for."""
     enabled = {flow.name: flow for flow in flows if flow.enabled}
     cadences = Counter(flow.every for flow in enabled.values())
-    wanted: dict[str, list[Stretch]] = {}
-    for name, backlog in backlogs(enabled, ledger, underway, ended_badly).items():
-        if name not in underway.regenerating:
-            wanted[name] = stretches(backlog, now, longest_stretch(cadences[enabled[name].every]))
-    return batches(wanted, enabled, now)
+    found = backlogs(enabled, project, underway, ended_badly)
+    wanted = {
+        name: stretches(backlog, now, longest_stretch(cadences[enabled[name].every]))
+        for name, backlog in found.items()
+        if name not in underway.regenerating
+    }
+    down = troubles(found, enabled)
+    alone = {name for name, backlog in found.items() if backlog.recent}
+    return batches(with_probes(wanted, down, now), enabled, now, alone), why_stuck(found, down)
 
 
-def backlogs(flows: dict[str, Flow], ledger: Ledger, underway: Underway, ended_badly: Sequence[Failure]) -> dict[str, Backlog]:
+def backlogs(flows: dict[str, Flow], project: Project, underway: Underway, ended_badly: Sequence[Failure]) -> dict[str, Backlog]:
     """What each flow still has to deliver, by a few queries for all flows together."""
+    ledger = project.ledger
     covered, succeeded = ledger.covered_all(list(flows)), ledger.last_successes(list(flows))
     failures: dict[str, list[Failure]] = {name: [] for name in flows}
     for failure in [*ended_badly, *ledger.failures()]:
@@ -83,6 +94,7 @@ def backlogs(flows: dict[str, Flow], ledger: Ledger, underway: Underway, ended_b
             underway=underway.intervals.get(name, ()),
             failures=failures[name],
             last_success=succeeded.get(name),
+            circumstances=project.circumstances(name) if failures[name] else None,
         )
         for name, flow in flows.items()
     }
@@ -99,8 +111,10 @@ def _alive(context: dg.SensorEvaluationContext) -> list[dg.DagsterRun]:
     return [run for run in runs if run.run_id not in gone]
 
 
-def _nothing(ledger: Ledger, underway: Underway, waiting: int) -> str:
+def _nothing(ledger: Ledger, underway: Underway, waiting: int, stuck: Sequence[str]) -> str:
     """Why nothing is asked for, in the tick's log."""
+    if stuck and not waiting:
+        return f"Nothing else is due. {' '.join(stuck[:3])}"
     if waiting:
         return f"{waiting} runs are due, but {underway.runs} are unfinished already: they come first."
     failures = ledger.failures()

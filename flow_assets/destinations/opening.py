@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flow_assets.destinations.contract import Destination
-from flow_assets.destinations.retry import Retrying
+from flow_assets.destinations.retry import Retrying, answers_of
 from flow_assets.spec.destination import Destination as Spec
 from flow_assets.spec.destination import FtpDestination, LocalDestination, S3Destination, SftpDestination
 
@@ -25,7 +25,8 @@ def open_destination(
     ``project`` is what relative paths in the spec are relative to. Secrets come from ``environ`` (the process's, if None).
     ``s3_client`` makes S3 clients in place of the spec's credentials, role, region and endpoint.
     """
-    return Retrying(_implementation(spec, project, environ, s3_client), attempts)
+    with answers_of(spec.name):
+        return Retrying(_implementation(spec, project, environ, s3_client), attempts)
 
 
 def _implementation(

@@ -2,18 +2,29 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
 import tenacity
 
 from flow_assets.destinations.contract import Destination, Entry, Leftover, Step
-from flow_assets.errors import RetryableError
+from flow_assets.errors import FlowError, RetryableError
 
 T = TypeVar("T")
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+
+
+@contextmanager
+def answers_of(destination: str) -> Iterator[None]:
+    """Errors that leave the block say which destination they come from."""
+    try:
+        yield
+    except FlowError as error:
+        error.destination = destination
+        raise
 
 
 class Retrying:
@@ -71,7 +82,8 @@ class Retrying:
             retry_error_callback=self._give_up,
             sleep=self._sleep,
         )
-        return retrying(call)
+        with answers_of(self.name):
+            return retrying(call)
 
     def _give_up(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -12,7 +12,11 @@ from flow_assets.plan.intervals import Interval
 
 @dataclass(frozen=True)
 class Failure:
-    """The newest failed attempt at an interval, the ``attempts``-th in a row. ``at`` is UTC; ``permanent``: trying again will not help."""
+    """The newest failed attempt at an interval, the ``attempts``-th in a row since ``first_at``; times are UTC.
+
+    ``permanent``: trying again will not help. ``destination`` is the one that gave the error, if one did. ``circumstances`` are the spec
+    and the secrets under which it failed (see :mod:`flow_assets.circumstances`); None if nobody knows.
+    """
 
     flow: str
     interval: Interval
@@ -20,14 +24,29 @@ class Failure:
     error: str
     permanent: bool
     at: datetime
+    first_at: datetime | None = None
+    destination: str | None = None
+    circumstances: str | None = None
+
+    @property
+    def since(self) -> datetime:
+        """When the first of the failed attempts was, as far as is known."""
+        return self.first_at or self.at
 
 
-def add(connection: Connection, flow: str, interval: Interval, error: str, permanent: bool, at: datetime) -> None:
-    """Count one more failed attempt."""
-    attempt = {"error": _storable(error), "permanent": permanent, "at": micros(at)}
-    counted = update(failures).where(_of(flow, interval)).values(attempts=failures.c.attempts + 1, **attempt)
+def add(connection: Connection, failure: Failure) -> None:
+    """Count one more failed attempt: the failure's, whose own ``attempts`` and ``first_at`` do not matter."""
+    attempt = {
+        "error": _storable(failure.error),
+        "permanent": failure.permanent,
+        "at": micros(failure.at),
+        "destination": failure.destination,
+        "circumstances": failure.circumstances,
+    }
+    counted = update(failures).where(_of(failure.flow, failure.interval)).values(attempts=failures.c.attempts + 1, **attempt)
     if connection.execute(counted).rowcount == 0:
-        connection.execute(insert(failures).values(**_key(flow, interval), attempts=1, **attempt))
+        first = {"attempts": 1, "first_at": micros(failure.at)}
+        connection.execute(insert(failures).values(**_key(failure.flow, failure.interval), **first, **attempt))
 
 
 def clear(connection: Connection, flow: str, interval: Interval) -> None:
@@ -44,7 +63,9 @@ def standing(connection: Connection, flow: str | None) -> list[Failure]:
 
 def _failure(row: Row[Any]) -> Failure:
     interval = Interval(moment(row.interval_start), moment(row.interval_end))
-    return Failure(row.flow, interval, row.attempts, row.error, row.permanent, moment(row.at))
+    first_at = None if row.first_at is None else moment(row.first_at)
+    said = row.error, row.permanent, moment(row.at), first_at, row.destination, row.circumstances
+    return Failure(row.flow, interval, row.attempts, *said)
 
 
 def _key(flow: str, interval: Interval) -> dict[str, Any]:
