@@ -1,5 +1,6 @@
 """How a flow is, and whose trouble it is: decided from what the ledger knows."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def delivered(count: int, *more: Interval) -> tuple[Interval, ...]:
 
 
 def failure(number: int, at: float, error: str = "sftp://me@there:22: refused", permanent: bool = False) -> Failure:
-    return Failure("feed", quarter(number), 2, error, permanent, START + at * QUARTER)
+    destination = "there" if error.startswith("sftp") else None
+    return Failure("feed", quarter(number), 2, error, permanent, START + at * QUARTER, destination=destination)
 
 
 def seen(inserted: float, at: float, error: str | None = None) -> Observation:
@@ -166,8 +168,8 @@ def test_the_health_of_every_flow_is_told_by_the_ledger_alone(tmp_path: Path) ->
                 number, "feed", destination="there", source="events", interval=span, cursor={"from": span["start"], "to": span["end"]}
             )
             ledger.record(made, made.report, now)
-        ledger.record_failure("late", quarter(0), "gone", False, now)
-        ledger.record_failure("removed", quarter(0), "of a flow that is no more", False, now)
+        ledger.record_failure(replace(failure(0, 5), flow="late"))
+        ledger.record_failure(replace(failure(0, 5), flow="removed"))
         ledger.note_observation(seen(4, 5))
         found = healths(with_project, now)
     assert {name: one.state for name, one in found.items()} == {"feed": "healthy", "late": "failing", "never": "behind", "off": "paused"}

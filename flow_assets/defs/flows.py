@@ -11,10 +11,12 @@ from flow_assets.defs.audits import audit_checks, audits_due
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.deliveries import deliveries_asset
 from flow_assets.defs.event_time import events_asset
+from flow_assets.defs.freshness import freshness_checked, freshness_checks
 from flow_assets.defs.ingests import ingest_assets
 from flow_assets.defs.ingests_due import ingests_due
 from flow_assets.defs.io_managers import delivery_io_manager
 from flow_assets.defs.keys import Keys
+from flow_assets.defs.observations import sources_observed
 from flow_assets.defs.partitions import Partitions
 from flow_assets.defs.resources import FlowProject, default_duckdb, default_s3, project_resource
 from flow_assets.defs.sensors import deliveries_due
@@ -56,10 +58,12 @@ def load_flows(
         warnings.simplefilter("ignore", dg.BetaWarning)  # code references are marked as such
         return dg.Definitions(
             assets=[*_assets(specs, keys, partitions), *broken.assets()],
-            asset_checks=[*broken.checks(), *audit_checks(specs, keys, partitions)],
+            asset_checks=[*broken.checks(), *audit_checks(specs, keys, partitions), *freshness_checks(specs, keys)],
             sensors=[
                 deliveries_due(specs, keys, partitions, broken, sensor_running),
                 audits_due(specs, keys, sensor_running),
+                freshness_checked(specs, keys, sensor_running),
+                *([sources_observed(specs, keys, sensor_running)] if specs.sources else []),
                 *([ingests_due(specs, keys, sensor_running)] if specs.ingests else []),
             ],
             resources=_resources(project, keys, partitions) | dict(resources or {}),

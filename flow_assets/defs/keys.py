@@ -62,6 +62,18 @@ class Keys:
         """The sensor that requests audits."""
         return self._joined("audits_due")
 
+    def freshness(self) -> str:
+        """The op that evaluates the checks ``freshness`` of all flows and sources."""
+        return self._joined("freshness")
+
+    def freshness_sensor(self) -> str:
+        """The sensor that tells the checks ``freshness`` of all flows."""
+        return self._joined("freshness_checked")
+
+    def observations_sensor(self) -> str:
+        """The sensor that looks at sources."""
+        return self._joined("sources_observed")
+
     def ingest(self, ingest: str) -> dg.AssetKey:
         """The asset whose table holds what an ingest loaded."""
         return dg.AssetKey([*self.prefix, "ingests", ingest])

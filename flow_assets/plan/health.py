@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
-from flow_assets.plan.freshness import Level, Observation, flow_level, format_age, longest_age, source_level
+from flow_assets.plan.freshness import Level, Observation, flow_level, format_age, longest_age, source_level, source_sentence
 from flow_assets.plan.intervals import Interval, ceiling, due_count, uncovered
 from flow_assets.plan.times import to_the_minute
 from flow_assets.spec.flow import Flow
@@ -23,12 +23,13 @@ State = Literal["healthy", "behind", "failing", "paused"]
 Whose = Literal["source", "destination", "us"]
 
 RECENTLY = timedelta(minutes=15)
+STALE = timedelta(hours=1)
+"""From which age on an observation no longer tells how a source is."""
 LONGEST_ERROR = 500
-DESTINATIONS = ("s3://", "sftp://", "ftp://", "ftps://", "file://")
 
 
 class FailedAttempt(Protocol):
-    """The newest failed attempt at an interval, the ``attempts``-th in a row, as the ledger has it."""
+    """The newest failed attempt at an interval, as the ledger has it: the ``attempts``-th in a row since ``since``, last ``at``."""
 
     @property
     def interval(self) -> Interval: ...
@@ -40,6 +41,10 @@ class FailedAttempt(Protocol):
     def permanent(self) -> bool: ...
     @property
     def at(self) -> datetime: ...
+    @property
+    def since(self) -> datetime: ...
+    @property
+    def destination(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Health:
     ``since``: when it became ``behind`` or ``failing``, as far as is known: the end of the newest interval with no gap before it, or of the
     first attempt that failed. ``delivered_until``: the end of that interval, None if the first one is missing. ``sentence``: what is, why,
     whose trouble it is and what to do, without secrets. ``waiting``: intervals that ended and are not delivered. ``level``: how old the
-    newest delivery is. ``whose``: whose trouble it is, None if there is none or nobody knows.
+    newest delivery is. ``whose``: whose trouble it is, None if there is none or nobody knows. ``cause``: why it is not healthy, in a few
+    words. ``permanent``: it fails, and trying again will not help.
     """
 
     flow: str
@@ -70,10 +76,13 @@ class Health:
     waiting: int = 0
     level: Level = "fresh"
     whose: Whose | None = None
+    cause: str = ""
+    permanent: bool = False
 
 
 def health(flow: Flow, source: Source, record: Record, now: datetime) -> Health:
     """How a flow is at ``now``, by what is known of it."""
+    whose: Whose | None
     first = ceiling(flow.start.astimezone(UTC), flow.cadence)
     until = next((stretch.end for stretch in record.covered if stretch.start <= first < stretch.end), None)
     waiting = due_count(first, flow.cadence, now, record.covered) if now > first else 0
@@ -82,15 +91,29 @@ def health(flow: Flow, source: Source, record: Record, now: datetime) -> Health:
     if not flow.enabled:
         return Health(flow.name, "paused", None, until, _paused(flow, until, waiting), waiting)
     if failing:
-        since, newest = until or min(one.at for one in failing), max(failing, key=lambda one: one.at)
+        since, newest = until or min(one.since for one in failing), max(failing, key=lambda one: one.at)
         sentence = _failing(flow, newest, len(failing), waiting, until, _unreadable(record.source))
-        return Health(flow.name, "failing", since, until, sentence, waiting, level, _whose(newest, record.source))
+        whose, cause = _whose(newest, record.source), _cut(newest.error.partition(" — ")[0])
+        return Health(flow.name, "failing", since, until, sentence, waiting, level, whose, cause, newest.permanent)
     if level == "too old":
         sentence = _behind(flow, record, now, until, waiting)
-        return Health(flow.name, "behind", until or first, until, sentence, waiting, level, "us")
-    quiet = _quiet(flow, source, record.source)
-    whose: Whose | None = "source" if quiet else None
+        whose = "source" if _cannot_be_read(record) else "us"
+        why_not = "nobody delivers it" if whose == "us" else "its source cannot be read"
+        cause = "it is catching up" if _catching_up(flow, record, now) else why_not
+        return Health(flow.name, "behind", until or first, until, sentence, waiting, level, whose, cause)
+    quiet = _quiet(flow, source, record.source, now)
+    whose = "source" if quiet else None
     return Health(flow.name, "healthy", None, until, _healthy(first, until, quiet), waiting, level, whose)
+
+
+def freshness_text(flow: Flow, source: Source, found: Health, seen: Observation | None, now: datetime) -> str:
+    """Who is late, the source or we? The text of the flow's check, which fails only when we are."""
+    if found.level == "fresh" or found.state == "paused":
+        return f"The source is late, we are not. {found.sentence}" if found.whose == "source" else found.sentence
+    first = ceiling(flow.start.astimezone(UTC), flow.cadence)
+    late = f"We are late: what is delivered without a gap ends {format_age(now - (found.delivered_until or first))} ago."
+    todo = f" {_intervals(found.waiting)}: `flows deliver {flow.name}` delivers all of it at once." if found.state == "healthy" else ""
+    return f"{late} {found.sentence}{todo} {source_sentence(source, seen)}"
 
 
 def _paused(flow: Flow, until: datetime | None, waiting: int) -> str:
@@ -119,14 +142,22 @@ def _failing(flow: Flow, newest: FailedAttempt, failed: int, waiting: int, until
 def _behind(flow: Flow, record: Record, now: datetime, until: datetime | None, waiting: int) -> str:
     done = f"delivered until {to_the_minute(until)}" if until else "nothing is delivered since its start"
     allowed = f"older than {format_age(longest_age(flow))}"
-    recently = record.last_success is not None and now - record.last_success <= max(RECENTLY, flow.cadence)
-    todo = (
-        "It is catching up: nothing is to be done."
-        if recently
-        else "That is our trouble: nobody delivers it. Is Dagster's daemon running, the sensor `deliveries_due` on, its runs not waiting? "
+    return f"Behind: {done}, {allowed}; {_intervals(waiting)}, and none failed. {_why_behind(flow, record, now)}"
+
+
+def _why_behind(flow: Flow, record: Record, now: datetime) -> str:
+    if _catching_up(flow, record, now):
+        return "It is catching up: nothing is to be done."
+    if _cannot_be_read(record):
+        return f"{_unreadable(record.source)}Nothing of it can be delivered before that is put right."
+    return (
+        "That is our trouble: nobody delivers it. Is Dagster's daemon running, the sensor `deliveries_due` on, its queue of runs moving? "
         f"`flows deliver {flow.name}` delivers all of it at once."
     )
-    return f"Behind: {done}, {allowed}; {_intervals(waiting)}, and none failed. {_unreadable(record.source)}{todo}"
+
+
+def _catching_up(flow: Flow, record: Record, now: datetime) -> bool:
+    return record.last_success is not None and now - record.last_success <= max(RECENTLY, flow.cadence)
 
 
 def _healthy(first: datetime, until: datetime | None, quiet: str) -> str:
@@ -134,10 +165,12 @@ def _healthy(first: datetime, until: datetime | None, quiet: str) -> str:
     return f"{done}. {quiet}".rstrip()
 
 
-def _quiet(flow: Flow, source: Source, seen: Observation | None) -> str:
-    """What to say of a source that gets nothing new, or cannot be read; empty if all is well, or nothing is known."""
+def _quiet(flow: Flow, source: Source, seen: Observation | None, now: datetime) -> str:
+    """What to say of a source that gets nothing new, or cannot be read; empty if all is well, or nothing is known of late."""
     if seen is None or seen.error is not None:
         return _unreadable(seen)
+    if seen.observed_at is None or now - seen.observed_at > STALE:
+        return ""
     late = source_level(source, seen) != "fresh" if source.freshness else seen.age is not None and seen.age > longest_age(flow)
     if not late or seen.inserted is None:
         return ""
@@ -151,11 +184,14 @@ def _unreadable(seen: Observation | None) -> str:
     return f"The source {seen.source} cannot be read: {_cut(seen.error)}. " if seen and seen.error is not None else ""
 
 
+def _cannot_be_read(record: Record) -> bool:
+    return record.source is not None and record.source.error is not None
+
+
 def _whose(newest: FailedAttempt, seen: Observation | None) -> Whose | None:
-    """Errors begin with the place that they come from."""
     if newest.error.startswith("source ") or (seen and seen.error is not None):
         return "source"
-    return "destination" if newest.error.startswith(DESTINATIONS) else None
+    return "destination" if newest.destination else None
 
 
 def _intervals(count: int) -> str:
