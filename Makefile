@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 3
 
-.PHONY: setup demo ui test servers lint format bench docs lock clean
+.PHONY: setup demo ui test lives servers lint format bench docs lock clean
 
 setup: .venv/.ready  ## Create .venv with the locked dependencies
 
@@ -22,6 +22,9 @@ ui: setup  ## Dagster on http://127.0.0.1:3000 with its daemon, over the demo's 
 
 test: setup servers  ## The whole test suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+lives: setup servers  ## Random lives of flows that nobody lived before, until one of them fails or ten rounds are over
+	for round in 1 2 3 4 5 6 7 8 9 10; do FLOW_LIFE_SEED=new $(BIN)/python -m pytest -n $(WORKERS) tests/test_life.py || exit 1; done
 
 servers:  ## Debian packages of the servers and the browser that tests use (only as root; otherwise their cases are skipped by name)
 	sh tests/install_servers.sh
