@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -43,7 +44,7 @@ class Chat:
     @property
     def messages(self) -> list[str]:
         """The first line of everything that was told."""
-        return [message(found, self.minute).title for _, found in self.told]
+        return [message(found, minute).title for minute, found in self.told]
 
 
 def message(found: list[News], minute: int = 0) -> Message:
@@ -52,11 +53,11 @@ def message(found: list[News], minute: int = 0) -> Message:
 
 def flow(name: str, state: State, shared: str = "", **said: str) -> Condition:
     since = T0 if in_trouble(state) else None
-    cause = {"failing": "the server refused the password", "behind": "nobody delivers it"}.get(state, "")
+    cause = {"failing": "the connection was refused", "stuck": "the password is wrong", "behind": "nobody delivers it"}.get(state, "")
     return Condition(f"flow {name}", state, since, said.get("cause", cause), said.get("sentence", ""), shared)
 
 
-WELL, FAILING, BEHIND = (flow("a", state) for state in ("healthy", "failing", "behind"))
+WELL, FAILING, BEHIND, STUCK = (flow("a", state) for state in ("healthy", "failing", "behind", "stuck"))
 
 
 def test_one_message_when_it_starts_to_fail_and_one_when_it_recovers() -> None:
@@ -65,8 +66,8 @@ def test_one_message_when_it_starts_to_fail_and_one_when_it_recovers() -> None:
     chat.see(FAILING, minutes=90)
     chat.see(WELL, minutes=10)
     assert chat.messages == [
-        "flow a is failing since 2026-01-01 10:15 UTC: the server refused the password",
-        "flow a is well again; it was failing for 1h 43m, since 2026-01-01 10:15 UTC",
+        "flow a is failing since 2026-01-01 10:15 UTC: the connection was refused",
+        "flow a is well again; it was failing for 1h 33m, since 2026-01-01 10:15 UTC",
     ]
 
 
@@ -87,16 +88,22 @@ def test_a_relapse_before_its_recovery_was_told_is_not_told() -> None:
     assert len(chat.told) == 1
 
 
-def test_what_was_behind_and_goes_on_to_fail_is_told_once_more_and_not_back_again() -> None:
+def test_what_grows_worse_is_told_once_more_and_not_back_again() -> None:
     chat = Chat(after=timedelta(0))
-    for each in (BEHIND, FAILING, BEHIND, FAILING, BEHIND, WELL):
+    for each in (BEHIND, FAILING, BEHIND, FAILING, STUCK, FAILING, BEHIND, STUCK, WELL):
         chat.see(each)
     assert [[(one.condition.state, one.told) for one in found] for _, found in chat.told] == [
         [("behind", None)],
         [("failing", "behind")],
-        [("healthy", "failing")],
+        [("stuck", "failing")],
+        [("healthy", "stuck")],
     ]
-    assert chat.messages[1] == "flow a is failing, after being behind, since 2026-01-01 10:15 UTC: the server refused the password"
+    assert chat.messages[1:] == [
+        "flow a is failing, after being behind, since 2026-01-01 10:15 UTC: the connection was refused",
+        "flow a is failing since 2026-01-01 10:15 UTC, until somebody acts: the password is wrong",
+        "flow a is well again; it was failing for 8m, since 2026-01-01 10:15 UTC",
+    ]
+    assert [one["state"] for one in message(chat.told[2][1]).changes] == ["failing"]
 
 
 def test_a_blip_while_it_catches_up_is_not_told() -> None:
@@ -127,7 +134,7 @@ def test_a_trouble_that_ends_otherwise_is_closed_too(end: list[Condition], line:
 def test_a_channel_that_is_new_is_told_of_what_is_in_trouble_already() -> None:
     chat = Chat(minute=600)
     chat.see(FAILING, minutes=6)
-    assert chat.messages == ["flow a is failing since 2026-01-01 10:15 UTC: the server refused the password"]
+    assert chat.messages == ["flow a is failing since 2026-01-01 10:15 UTC: the connection was refused"]
 
 
 def test_what_could_not_be_told_is_told_later_and_only_once() -> None:
@@ -155,7 +162,7 @@ def test_flows_of_one_destination_are_told_together_and_named_few() -> None:
     chat = Chat()
     found = chat.see(*(flow(f"f{n:03d}", "failing", SFTP, sentence="Correct the password.") for n in range(300)), minutes=6)
     assert message(found).text.splitlines() == [
-        f"{SFTP}: 300 flows are failing since 2026-01-01 10:15 UTC: the server refused the password",
+        f"{SFTP}: 300 flows are failing since 2026-01-01 10:15 UTC: the connection was refused",
         "f000, f001, f002, f003, f004, and 295 more.",
         "Of f000: Correct the password.",
         "https://ui/f000",
@@ -204,7 +211,7 @@ def test_several_changes_are_one_message_whose_first_line_names_them() -> None:
     assert message(found, 11).text.split("\n\n") == [
         f"4 changes: 2 flows are behind; {SFTP}: 3 flows are failing; source web_events is late; and 1 more",
         "2 flows are behind since 2026-01-01 10:15 UTC: nobody delivers it\na, b.\nhttps://ui/a",
-        f"{SFTP}: 3 flows are failing since 2026-01-01 10:15 UTC: the server refused the password\nf0, f1, f2.\nhttps://ui/f0",
+        f"{SFTP}: 3 flows are failing since 2026-01-01 10:15 UTC: the connection was refused\nf0, f1, f2.\nhttps://ui/f0",
         "source web_events is late since 2026-01-01 10:15 UTC: it has received nothing since 10:15\nAsk upstream.\nhttps://ui/web_events",
         "flow z is well again; it was failing for 11m, since 2026-01-01 10:15 UTC\nEvery interval is delivered.\nhttps://ui/z",
     ]
@@ -237,7 +244,8 @@ def test_records_are_kept_by_channel_through_restarts(ledger_url: str) -> None:
         assert {name: [line.told for line in record.values()] for name, record in ledger.alerts().items()} == {"mail": ["behind"]}
 
 
-STATES = st.sampled_from(["healthy", "healthy", "behind", "failing", "failing", "paused", None])
+STATES = st.sampled_from(["healthy", "healthy", "behind", "failing", "failing", "stuck", "paused", None])
+WORSE_AND_WORSE = [list(one) for length in (1, 2, 3) for one in combinations(("behind", "failing", "stuck"), length)]
 MOMENT = st.tuples(st.lists(STATES, min_size=3, max_size=3), st.booleans(), st.integers(1, 12))
 
 
@@ -260,7 +268,7 @@ def test_every_trouble_is_told_once_and_closed_once(life: list[tuple[list[State 
     chat.see(*seen(last), minutes=20)
     for name, state in zip("abc", last, strict=True):
         said = told_of(chat, f"flow {name}")
-        stories = " ".join("end" if not in_trouble(one) else one for one in said).split("end")
-        assert all(story.split() in (["behind"], ["failing"], ["behind", "failing"]) for story in stories[:-1])
-        assert stories[-1].split() in ([], ["behind"], ["failing"], ["behind", "failing"])
-        assert bool(stories[-1].split()) == bool(state and in_trouble(state))
+        *closed, last_one = " ".join("end" if not in_trouble(one) else one for one in said).split("end")
+        assert all(story.split() in WORSE_AND_WORSE for story in closed)
+        assert last_one.split() in [[], *WORSE_AND_WORSE]
+        assert bool(last_one.split()) == bool(state and in_trouble(state))

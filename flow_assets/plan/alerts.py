@@ -3,7 +3,7 @@
 The record holds a line for everything that is in trouble: since when, when that was noticed, and what the channel was told of it last. A
 line that says something else than was told is news. Trouble is told once it has lasted, recovery at once, but that of flows which share a
 destination or source together, as far as they recover soon after each other. So there is one message at the beginning of a trouble and one
-at its end, whatever happens to attempts, daemons and cursors in between; a third only if what was behind goes on to fail.
+at its end, whatever happens to attempts, daemons and cursors in between; another only if it grows worse: behind, failing, stuck.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-State = Literal["healthy", "paused", "gone", "late", "behind", "failing"]
+State = Literal["healthy", "paused", "gone", "late", "behind", "failing", "stuck"]
+"""``stuck``: failing, and trying again will not help."""
 
-_URGENCY: dict[State, int] = {"healthy": 0, "paused": 0, "gone": 0, "late": 1, "behind": 1, "failing": 2}
+_URGENCY: dict[State, int] = {"healthy": 0, "paused": 0, "gone": 0, "late": 1, "behind": 1, "failing": 2, "stuck": 3}
 
 
 @dataclass(frozen=True)

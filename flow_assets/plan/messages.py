@@ -25,7 +25,11 @@ _STATES = {
     "late": "late",
     "behind": "behind",
     "failing": "failing",
+    "stuck": "failing",
 }
+
+
+_STATE_KEYS = {"stuck": "failing"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def compose(news: Sequence[News], link: Link, now: datetime) -> Message:
         title = _cut(f"{len(groups)} changes: {_listed([_heading(group) for group in groups], MOST_HEADINGS, '; ')}")
         text = "\n\n".join([title, *paragraphs])
     changes = tuple(_change(one, link) for one in sorted(news, key=lambda one: one.condition.about))
-    told = [f"{change['kind']} {change['name']} {change['state']} {change['since']}" for change in changes]
+    told = [f"{one.condition.about} {one.condition.state} {one.since}" for one in sorted(news, key=lambda one: one.condition.about)]
     return Message(hashlib.sha256("\n".join(told).encode()).hexdigest()[:16], title, text, changes)
 
 
@@ -98,11 +102,12 @@ def _why(group: Sequence[News], now: datetime) -> str:
     first = group[0]
     since = to_the_minute(min(one.since for one in group))
     if first.in_trouble:
-        grown = f", after being {first.told}," if first.told else ""
-        return f"{grown} since {since}" + (f": {first.condition.cause}" if first.condition.cause else "")
+        before = f", after being {_STATES[first.told]}," if first.told and first.told != "failing" else ""
+        stuck = ", until somebody acts" if first.condition.state == "stuck" else ""
+        return f"{before} since {since}{stuck}" + (f": {first.condition.cause}" if first.condition.cause else "")
     lasted = format_lateness(max(int((now - one.since).total_seconds()) for one in group))
     it, up_to = ("it was", "") if len(group) == 1 else ("they were", "up to ")
-    return f"; {it} {first.told} for {up_to}{lasted}, since {since}"
+    return f"; {it} {_STATES[first.told or first.condition.state]} for {up_to}{lasted}, since {since}"
 
 
 def _change(one: News, link: Link) -> dict[str, Any]:
@@ -110,8 +115,8 @@ def _change(one: News, link: Link) -> dict[str, Any]:
     return {
         "kind": kind,
         "name": name,
-        "state": one.condition.state,
-        "before": one.told or "healthy",
+        "state": _STATE_KEYS.get(one.condition.state, one.condition.state),
+        "needs_somebody": one.condition.state == "stuck",
         "since": format_time(one.since),
         "shared": one.shared or None,
         "cause": one.condition.cause or None,

@@ -1,0 +1,95 @@
+"""What is told now, to whom, and did it arrive? One evaluation of all channels.
+
+What a channel was told is written down only after it took the message: a crash in between has it told again, never not at all.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from flow_assets.alerts.conditions import concerning, conditions
+from flow_assets.alerts.sending import Sent, send_all
+from flow_assets.errors import BusyError
+from flow_assets.health import healths
+from flow_assets.plan.alerts import Condition, News, Record, news, notice, told
+from flow_assets.plan.messages import Link, Message, compose, trial
+from flow_assets.project import Project
+from flow_assets.spec.alerts import Alerts
+
+Verdict = Literal["told", "failed", "nothing new"]
+CLAIM: Final = ".alerts"
+"""What is claimed in the ledger, so that two daemons do not tell the same; no flow can have this name."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a channel in an evaluation, with a sentence that holds no secret."""
+
+    channel: str
+    verdict: Verdict
+    sentence: str
+
+
+def tell(project: Project, now: datetime, link: Link, further: Iterable[Condition] = ()) -> list[Outcome]:
+    """Tell every channel what is new for it; ``further`` conditions are beside those of flows and sources.
+
+    Raises:
+        BusyError: another process is at it.
+        PermanentError, RetryableError: the ledger cannot be read or written.
+    """
+    alerts = project.specs.alerts
+    if alerts is None:
+        return []
+    with ExitStack() as held:
+        try:
+            held.enter_context(project.ledger.claim(CLAIM, "alerts"))
+        except BusyError:
+            raise BusyError("another process is telling the channels of alerts.yaml right now — nothing is to be done") from None
+        return _tell(project, alerts, now, link, further)
+
+
+def try_out(alerts: Alerts, now: datetime, environ: Mapping[str, str] | None = None) -> list[Outcome]:
+    """Send every channel a message that says it is a test."""
+    return _outcomes({name: trial(name, now) for name in alerts.channels}, alerts, now, environ)
+
+
+def _tell(project: Project, alerts: Alerts, now: datetime, link: Link, further: Iterable[Condition]) -> list[Outcome]:
+    ledger, specs = project.ledger, project.specs
+    found = [*conditions(specs, healths(project, now), ledger.observations()), *further]
+    records = ledger.alerts()
+    for name in records.keys() - alerts.channels.keys():
+        ledger.keep_alerts(name, {})
+    kept: dict[str, Record] = {}
+    to_tell: dict[str, list[News]] = {}
+    for name, channel in alerts.channels.items():
+        its = {one.about: one for one in concerning(channel, specs, found)}
+        before = _of_its_concern(records.get(name, {}), its, found)
+        kept[name] = notice(its, before, now)
+        if kept[name] != records.get(name, {}):
+            ledger.keep_alerts(name, kept[name])
+        to_tell[name] = news(its, kept[name], alerts.after, now)
+    messages = {name: compose(some, link, now) for name, some in to_tell.items() if some}
+    done = _outcomes(messages, alerts, now, project.environ)
+    for one in done:
+        if one.verdict == "told":
+            ledger.keep_alerts(one.channel, told(kept[one.channel], to_tell[one.channel]))
+    return done
+
+
+def _of_its_concern(record: Record, its: Mapping[str, Condition], found: Iterable[Condition]) -> Record:
+    """A channel's record without what is there but is told to others now."""
+    of_others = {one.about for one in found} - its.keys()
+    return {about: line for about, line in record.items() if about not in of_others}
+
+
+def _outcomes(messages: Mapping[str, Message], alerts: Alerts, now: datetime, environ: Mapping[str, str] | None) -> list[Outcome]:
+    sent = send_all(messages, alerts.channels, now, environ)
+    return [_outcome(name, messages.get(name), sent.get(name)) for name in alerts.channels]
+
+
+def _outcome(name: str, message: Message | None, sent: Sent | None) -> Outcome:
+    if message is None or sent is None:
+        return Outcome(name, "nothing new", "")
+    return Outcome(name, "told" if sent.taken else "failed", f"{message.title} ({sent.sentence})" if sent.taken else sent.sentence)
