@@ -125,3 +125,13 @@ def test_dagster_agrees_about_owners(tmp_path: Path) -> None:
         text = with_line(FLOW, 2, f'owners: ["{owner}"]')
         _, problems = load_specs_tolerantly(write_specs(tmp_path / str(number), {"flows/shop_feed.yaml": text}))
         assert is_valid_owner(owner) == (not problems), owner
+
+
+def test_a_flow_is_refused_a_destination_that_its_source_does_not_allow(tmp_path: Path) -> None:
+    allowed = SOURCE + "allowed_destinations: [here, bucket]\n"
+    with pytest.raises(SpecError) as caught:
+        load_specs(write_specs(tmp_path, {"sources/web_events.yaml": allowed}))
+    told = [str(problem) for problem in caught.value.problems]
+    assert len(told) == 1
+    assert "destination: rows of the source `web_events` may not go to `partner_sftp` — use `bucket`, `here`, or add" in told[0]
+    load_specs(write_specs(tmp_path, {"sources/web_events.yaml": allowed.replace("here", "partner_sftp")}))

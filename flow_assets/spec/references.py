@@ -102,7 +102,10 @@ def _unknown(key: str, folder: str, name: Any, known: Collection[str]) -> Iterat
 
 
 def _asked_of_source(values: dict[str, Any], source: Source) -> Iterator[_Told]:
-    file = f"sources/{source.name}.yaml"
+    file, destination, allowed = f"sources/{source.name}.yaml", values.get("destination"), source.allowed_destinations
+    if isinstance(destination, str) and allowed is not None and destination not in allowed:
+        advice = f"use {listing(sorted(allowed))}, or add `{destination}` to `allowed_destinations` in {file}"
+        yield ("destination",), f"rows of the source `{source.name}` may not go to `{destination}`", advice
     if isinstance(values.get("sites"), list) and source.columns.site is None:
         yield ("sites",), f"the source `{source.name}` names no site column", f"add `columns.site` to {file}, or write `sites: all`"
     if values.get("privacy_filter") in (True, "strict") and source.columns.consent is None:

@@ -92,6 +92,11 @@ class _Table(Strict):
         "`[]`: there are none.",
         examples=[["visitor_id", "ip_address"]],
     )
+    allowed_destinations: Annotated[tuple[Name, ...], AfterValidator(forms.without_duplicates)] | None = Field(
+        default=None,
+        description="The only destinations that flows may send its rows to; any, unless given. So a new place is a change of this file.",
+        examples=[["partner_sftp", "partner_s3"]],
+    )
     freshness: Freshness | None = Field(
         default=None,
         description="How old the newest insertion may become. Flows go on delivering; the source's own check warns or fails.",
