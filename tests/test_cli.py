@@ -135,6 +135,9 @@ def test_a_delivery_that_fails_exits_with_1_and_leaves_no_report(project: Path) 
     assert result.stderr.startswith("failed: ")
     [flow] = json.loads(run("list", "--json").stdout)
     assert flow["failure"]
+    assert flow["health"] == "failing"
+    assert "flows deliver feed --at 2026-01-01T10:15:00Z" in flow["sentence"]
+    assert f"feed: {flow['sentence']}" in run("list").stdout
 
 
 def test_probe_says_step_by_step_what_works(project: Path) -> None:
