@@ -170,6 +170,19 @@ def test_flows_of_one_destination_are_told_together_and_named_few() -> None:
     assert len(message(found).changes) == 300
 
 
+def test_flows_that_wait_for_a_dead_destination_are_told_with_those_that_failed_there_and_not_again_when_they_try_it() -> None:
+    chat, waiting = Chat(), [flow(f"w{n}", "waiting", SFTP) for n in range(298)]
+    failing = [flow(name, "failing", SFTP) for name in ("x", "y")]
+    chat.see(*failing, minutes=4)
+    chat.see(*failing, *waiting, minutes=30)
+    for n in range(0, 298, 50):
+        chat.see(*failing, *waiting[:n], flow(f"w{n}", "failing", SFTP), *waiting[n + 1 :], minutes=15)
+    chat.see(*(replace(one, state="healthy", shared="") for one in (*failing, *waiting)))
+    first, last = chat.messages
+    assert first == f"{SFTP}: 2 flows are failing, 298 waiting since 2026-01-01 10:15 UTC: the connection was refused"
+    assert last.startswith(f"{SFTP}: 300 flows are well again; they were in trouble for up to ")
+
+
 def test_flows_that_recover_one_after_the_other_are_told_a_few_times() -> None:
     chat, names = Chat(), [f"f{n:03d}" for n in range(300)]
     chat.see(*(flow(name, "failing", SFTP) for name in names), minutes=6)
@@ -209,9 +222,9 @@ def test_several_changes_are_one_message_whose_first_line_names_them() -> None:
         Condition("source web_events", "late", T0, "it has received nothing since 10:15", "Ask upstream."),
     )
     assert message(found, 11).text.split("\n\n") == [
-        f"4 changes: 2 flows are behind; {SFTP}: 3 flows are failing; source web_events is late; and 1 more",
-        "2 flows are behind since 2026-01-01 10:15 UTC: nobody delivers it\na, b.\nhttps://ui/a",
+        f"4 changes: {SFTP}: 3 flows are failing; 2 flows are behind; source web_events is late; and 1 more",
         f"{SFTP}: 3 flows are failing since 2026-01-01 10:15 UTC: the connection was refused\nf0, f1, f2.\nhttps://ui/f0",
+        "2 flows are behind since 2026-01-01 10:15 UTC: nobody delivers it\na, b.\nhttps://ui/a",
         "source web_events is late since 2026-01-01 10:15 UTC: it has received nothing since 10:15\nAsk upstream.\nhttps://ui/web_events",
         "flow z is well again; it was failing for 11m, since 2026-01-01 10:15 UTC\nEvery interval is delivered.\nhttps://ui/z",
     ]

@@ -186,3 +186,22 @@ def test_the_ledger_keeps_the_last_observation_of_each_source(ledger_url: str) -
             "events": seen(4, 5, "gone"),
         }
         assert seen(4, 5).age == timedelta(minutes=15)
+
+
+def test_a_flow_waits_while_its_destination_answers_none_of_its_flows_and_that_is_the_destinations_trouble(tmp_path: Path) -> None:
+    project = Project.open(load_specs(write_flows(tmp_path, "b", "c")), tmp_path / "state")
+    error = "sftp://me@there:22: refused — is it up?"
+    for name, at in (("feed", 1.1), ("b", 1.2)):
+        before = healths(project, START + 1.3 * QUARTER)["c"]
+        assert (before.state, before.whose) == ("healthy", None)
+        project.ledger.record_failure(replace(failure(0, at, error), flow=name))
+    found = healths(project, START + 1.3 * QUARTER)
+    assert (found["c"].state, found["c"].whose, found["feed"].state) == ("healthy", "destination", "failing")
+    assert found["c"].cause == "its destination there answers none of its flows: sftp://me@there:22: refused"
+    assert "this one waits until it answers again, which is tried by one flow at a time: sftp://me@there:22: refused" in found["c"].sentence
+    later = healths(project, START + 9 * QUARTER)["c"]
+    assert (later.state, later.whose) == ("behind", "destination")
+    assert "That is our trouble" not in later.sentence
+    made = manifest(0, "feed", destination="there", source="events")
+    project.ledger.record(made, made.report, START + 9 * QUARTER)
+    assert healths(project, START + 9 * QUARTER)["c"].whose == "us"

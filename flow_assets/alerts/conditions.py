@@ -45,9 +45,9 @@ def concerning(channel: Channel, specs: Specs, found: Iterable[Condition]) -> It
 
 def _of_flow(flow: Flow, found: Health) -> Condition:
     state: State = "stuck" if found.state == "failing" and found.permanent else found.state
-    shared = ""
-    if found.state in ("failing", "behind"):
-        shared = {"destination": f"destination {flow.destination}", "source": f"{SOURCE}{flow.source}"}.get(found.whose or "", "")
+    if found.whose == "destination" and state in ("healthy", "behind"):
+        state = "waiting"
+    shared = {"destination": f"destination {flow.destination}", "source": f"{SOURCE}{flow.source}"}.get(found.whose or "", "")
     return Condition(f"{FLOW}{flow.name}", state, found.since, found.cause, found.sentence, shared)
 
 

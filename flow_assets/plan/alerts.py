@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-State = Literal["healthy", "paused", "gone", "late", "behind", "failing", "stuck"]
-"""``stuck``: failing, and trying again will not help."""
+State = Literal["healthy", "paused", "gone", "late", "behind", "waiting", "failing", "stuck"]
+"""``waiting``: its destination answers none of its flows, so it is not tried. ``stuck``: failing, and trying again will not help."""
 
-_URGENCY: dict[State, int] = {"healthy": 0, "paused": 0, "gone": 0, "late": 1, "behind": 1, "failing": 2, "stuck": 3}
+_URGENCY: dict[State, int] = {"healthy": 0, "paused": 0, "gone": 0, "late": 1, "behind": 1, "waiting": 2, "failing": 2, "stuck": 3}
 
 
 @dataclass(frozen=True)

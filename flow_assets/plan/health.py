@@ -49,12 +49,16 @@ class FailedAttempt(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a flow: the stretches that it delivered, failures, when it last delivered, what its source was seen to hold."""
+    """What is known of a flow: the stretches that it delivered, failures, when it last delivered, what its source was seen to hold.
+
+    ``dead``: the newest error of its destination, if that answers none of its flows: then it is tried by one flow at a time, others wait.
+    """
 
     covered: Collection[Interval] = ()
     failures: Collection[FailedAttempt] = ()
     last_success: datetime | None = None
     source: Observation | None = None
+    dead: FailedAttempt | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,11 @@ def health(flow: Flow, source: Source, record: Record, now: datetime) -> Health:
         return Health(flow.name, "failing", since, until, sentence, waiting, level, whose, cause, newest.permanent)
     if level == "too old":
         sentence = _behind(flow, record, now, until, waiting)
-        whose = "source" if _cannot_be_read(record) else "us"
-        why_not = "nobody delivers it" if whose == "us" else "its source cannot be read"
-        cause = "it is catching up" if _catching_up(flow, record, now) else why_not
+        whose, cause = _why_late(flow, record, now)
         return Health(flow.name, "behind", until or first, until, sentence, waiting, level, whose, cause)
+    if record.dead is not None:
+        sentence = f"{_healthy(first, until, '')} {_waits(flow, record.dead)}"
+        return Health(flow.name, "healthy", None, until, sentence, waiting, level, "destination", _dead(flow, record.dead))
     quiet = _quiet(flow, source, record.source, now)
     whose = "source" if quiet else None
     return Health(flow.name, "healthy", None, until, _healthy(first, until, quiet), waiting, level, whose)
@@ -145,7 +150,18 @@ def _behind(flow: Flow, record: Record, now: datetime, until: datetime | None, w
     return f"Behind: {done}, {allowed}; {_intervals(waiting)}, and none failed. {_why_behind(flow, record, now)}"
 
 
+def _why_late(flow: Flow, record: Record, now: datetime) -> tuple[Whose, str]:
+    """Whose trouble it is that a flow is behind, and why, in a few words."""
+    if record.dead is not None:
+        return "destination", _dead(flow, record.dead)
+    if _catching_up(flow, record, now):
+        return "us", "it is catching up"
+    return ("source", "its source cannot be read") if _cannot_be_read(record) else ("us", "nobody delivers it")
+
+
 def _why_behind(flow: Flow, record: Record, now: datetime) -> str:
+    if record.dead is not None:
+        return _waits(flow, record.dead)
     if _catching_up(flow, record, now):
         return "It is catching up: nothing is to be done."
     if _cannot_be_read(record):
@@ -154,6 +170,15 @@ def _why_behind(flow: Flow, record: Record, now: datetime) -> str:
         "That is our trouble: nobody delivers it. Is Dagster's daemon running, the sensor `deliveries_due` on, its queue of runs moving? "
         f"`flows deliver {flow.name}` delivers all of it at once."
     )
+
+
+def _dead(flow: Flow, newest: FailedAttempt) -> str:
+    return f"its destination {flow.destination} answers none of its flows: {_cut(newest.error.partition(' — ')[0])}"
+
+
+def _waits(flow: Flow, newest: FailedAttempt) -> str:
+    until = "that is put right" if newest.permanent else "it answers again, which is tried by one flow at a time"
+    return f"The destination {flow.destination} answers none of its flows, so this one waits until {until}: {_cut(newest.error)}."
 
 
 def _catching_up(flow: Flow, record: Record, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """How does an alert read? The first line says everything, then comes what to do; what belongs together is one paragraph."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +25,13 @@ _STATES = {
     "gone": "gone: no spec names {it} any more",
     "late": "late",
     "behind": "behind",
+    "waiting": "waiting",
     "failing": "failing",
     "stuck": "failing",
 }
 
 
+_ORDER = {state: number for number, state in enumerate(_STATES)}
 _STATE_KEYS = {"stuck": "failing"}
 
 
@@ -66,13 +69,17 @@ def trial(name: str, now: datetime) -> Message:
 
 
 def _groups(news: Sequence[News]) -> list[list[News]]:
-    """What is told in one breath: alike in state, and in the destination or source that it shares, or else in its cause."""
+    """What is told in one breath: what shares a destination or source, or else is alike in state and cause. The worst comes first."""
     found: dict[tuple[object, ...], list[News]] = {}
-    for one in sorted(news, key=lambda one: (one.in_trouble is False, one.since, one.condition.about)):
-        kind = one.condition.about.partition(" ")[0]
-        alike = one.shared or (one.condition.cause if one.in_trouble else "")
-        found.setdefault((kind, one.condition.state, one.told if not one.in_trouble else None, alike), []).append(one)
+    for one in sorted(news, key=lambda one: (-_ORDER[one.condition.state], one.since, one.condition.about)):
+        found.setdefault((one.condition.about.partition(" ")[0], *_alike(one)), []).append(one)
     return list(found.values())
+
+
+def _alike(one: News) -> tuple[object, ...]:
+    if one.in_trouble:
+        return (True, one.shared) if one.shared else (one.condition.state, one.condition.cause)
+    return one.condition.state, one.shared
 
 
 def _paragraph(group: Sequence[News], link: Link, now: datetime) -> str:
@@ -87,14 +94,14 @@ def _paragraph(group: Sequence[News], link: Link, now: datetime) -> str:
 
 
 def _heading(group: Sequence[News]) -> str:
-    """``flow shop_feed is failing``; ``destination partner_sftp: 300 flows are failing``."""
-    first, count = group[0], len(group)
-    kind = first.condition.about.partition(" ")[0]
-    state = _STATES[first.condition.state].format(it="it" if count == 1 else "them")
-    if count == 1:
-        return f"{first.condition.about} is {state}"
+    """``flow shop_feed is failing``; ``destination partner_sftp: 2 flows are failing, 298 waiting``."""
+    first = group[0]
+    if len(group) == 1:
+        return f"{first.condition.about} is {_STATES[first.condition.state].format(it='it')}"
+    counts = Counter(_STATES[one.condition.state].format(it="them") for one in group)
+    kind, (state, count), *others = first.condition.about.partition(" ")[0], *counts.items()
     where = f"{first.shared}: " if first.shared else ""
-    return f"{where}{count} {kind}s are {state}"
+    return where + ", ".join([f"{count} {kind}{'s are' if count > 1 else ' is'} {state}", *(f"{count} {state}" for state, count in others)])
 
 
 def _why(group: Sequence[News], now: datetime) -> str:
@@ -102,12 +109,13 @@ def _why(group: Sequence[News], now: datetime) -> str:
     first = group[0]
     since = to_the_minute(min(one.since for one in group))
     if first.in_trouble:
-        before = f", after being {_STATES[first.told]}," if first.told and first.told != "failing" else ""
+        before = f", after being {_STATES[first.told]}," if first.told == "behind" else ""
         stuck = ", until somebody acts" if first.condition.state == "stuck" else ""
         return f"{before} since {since}{stuck}" + (f": {first.condition.cause}" if first.condition.cause else "")
     lasted = format_lateness(max(int((now - one.since).total_seconds()) for one in group))
+    was = {_STATES[one.told] for one in group if one.told}
     it, up_to = ("it was", "") if len(group) == 1 else ("they were", "up to ")
-    return f"; {it} {_STATES[first.told or first.condition.state]} for {up_to}{lasted}, since {since}"
+    return f"; {it} {was.pop() if len(was) == 1 else 'in trouble'} for {up_to}{lasted}, since {since}"
 
 
 def _change(one: News, link: Link) -> dict[str, Any]:
