@@ -66,7 +66,7 @@ def source_sentence(source: Source, seen: Observation | None) -> str:
         return f"The source {source.name} was not looked at yet."
     if seen.error is not None:
         since = f" since {to_the_minute(seen.failed_since)}" if seen.failed_since else ""
-        return f"The source {source.name} cannot be read{since}: {seen.error}"
+        return f"The source {source.name} cannot be read{since}: {seen.error.removeprefix(f'source {source.name}: ')}"
     if seen.inserted is None or seen.age is None:
         return f"The source {source.name} holds no rows."
     level, age = source_level(source, seen), format_age(seen.age)

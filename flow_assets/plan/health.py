@@ -206,7 +206,9 @@ def _quiet(flow: Flow, source: Source, seen: Observation | None, now: datetime) 
 
 
 def _unreadable(seen: Observation | None) -> str:
-    return f"The source {seen.source} cannot be read: {_cut(seen.error)}. " if seen and seen.error is not None else ""
+    if seen is None or seen.error is None:
+        return ""
+    return f"The source {seen.source} cannot be read: {_cut(seen.error.removeprefix(f'source {seen.source}: '))}. "
 
 
 def _cannot_be_read(record: Record) -> bool:
