@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pyarrow as pa
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
@@ -31,6 +32,12 @@ DELTA = """
     columns: {event_time: t}
     freshness: {warn_after: 30m, fail_after: 2h}
 """
+DUCKDB = """
+    type: duckdb
+    uri: events.duckdb
+    table: events
+    columns: {event_time: t, inserted_at: i}
+"""
 MISSING = "type: parquet\nuri: data/nothing\ncolumns: {event_time: t, inserted_at: i}\n"
 
 
@@ -48,7 +55,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
 def evaluate(defs: dg.Definitions, instance: dg.DagsterInstance, sensor: str) -> SensorExecutionData:
     """One evaluation of a sensor, and what the daemon does with its events."""
-    resources = {"flow_project": (defs.resources or {})["flow_project"]}
+    resources = {name: one for name, one in (defs.resources or {}).items() if name.startswith(("flow_project", "duckdb_"))}
     with dg.build_sensor_context(instance=instance, definitions=defs, resources=resources) as context:
         data = defs.resolve_sensor_def(sensor).evaluate_tick(context)
     for event in data.asset_events:
@@ -134,6 +141,17 @@ def test_a_source_that_cannot_be_read_keeps_no_other_from_being_observed(
     assert checks(data)["gone"].severity == dg.AssetCheckSeverity.WARN
     at(START + timedelta(minutes=40))
     assert checks(evaluate(defs, instance, "sources_observed"))["gone"].severity == dg.AssetCheckSeverity.ERROR
+
+
+def test_a_duckdb_source_is_observed_through_its_resource(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:
+    write_flows(tmp_path, source=DUCKDB)
+    with duckdb.connect(str(tmp_path / "events.duckdb")) as file:
+        file.execute("CREATE TABLE events AS SELECT TIMESTAMPTZ '2026-01-01 10:00:00Z' AS t, TIMESTAMPTZ '2026-01-01 10:05:00Z' AS i")
+        file.execute("INSERT INTO events VALUES ('2026-01-01 10:00:00Z', NULL)")
+    at(START + timedelta(minutes=15))
+    data = evaluate(definitions(tmp_path), instance, "sources_observed")
+    found = seen(data)["events"]
+    assert (found["insertion_age_seconds"], found["rows_without_insertion_time"]) == (600.0, 1)
 
 
 def test_an_outage_of_the_table_is_no_outage_of_its_flows(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:

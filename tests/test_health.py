@@ -10,7 +10,7 @@ from flow_assets.health import healths
 from flow_assets.ledger.failures import Failure
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.freshness import Observation
-from flow_assets.plan.health import Health, Record, health
+from flow_assets.plan.health import Health, Record, freshness_text, health
 from flow_assets.plan.intervals import Interval, due, due_count
 from flow_assets.project import Project
 from flow_assets.spec.flow import Flow
@@ -112,7 +112,7 @@ def test_a_failure_that_was_delivered_since_or_is_from_before_the_start_is_none(
 
 def test_a_permanent_error_is_not_said_to_heal_by_itself() -> None:
     found = how(Record(delivered(4), [failure(4, 5.1, "denied", permanent=True)]), 5.2)
-    assert "Trying again will not help before that is put right" in found.sentence
+    assert "Trying again will not help: put that right" in found.sentence
 
 
 def test_a_source_that_cannot_be_read_is_its_own_trouble() -> None:
@@ -149,6 +149,21 @@ def test_a_paused_flow_says_so_whatever_failed() -> None:
 def test_a_warning_comes_before_the_flow_is_behind() -> None:
     freshness = {"warn_after": "30m", "fail_after": "60m"}
     assert [how(Record(delivered(4)), n, freshness=freshness).level for n in (6, 6.1, 8, 8.1)] == ["fresh", "old", "old", "too old"]
+
+
+def test_the_check_says_that_we_are_late_and_that_the_source_is_not() -> None:
+    freshness = {"warn_after": "30m", "fail_after": "60m"}
+    spec, source = Flow.model_validate({**SAID, "freshness": freshness}), ParquetSource.model_validate(SOURCE)
+    found = how(Record(delivered(4)), 7, freshness=freshness)
+    assert freshness_text(spec, source, found, seen(6.9, 7), START + 7 * QUARTER) == (
+        "We are late: what is delivered without a gap ends 45m ago. Every interval until 2026-01-01 11:00 UTC is delivered. "
+        "3 intervals wait: `flows deliver feed` delivers all of it at once. The source events received its newest rows at "
+        "2026-01-01 11:43 UTC, 1m 30s before it was looked at; its newest event happened at 2026-01-01 11:43 UTC."
+    )
+
+
+def test_an_old_observation_tells_nothing_of_how_a_source_is() -> None:
+    assert how(Record(delivered(40), source=seen(2, 20)), 40.5).whose is None
 
 
 def test_intervals_that_wait_are_counted_as_they_would_be_listed() -> None:

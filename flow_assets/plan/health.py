@@ -133,7 +133,7 @@ def _failing(flow: Flow, newest: FailedAttempt, failed: int, waiting: int, until
         f"materialize {newest.interval.key} of deliveries/{flow.name}, or run `flows deliver {flow.name} --at {end:%Y-%m-%dT%H:%M:%SZ}`"
     )
     todo = (
-        f"Trying again will not help before that is put right; then {at_once}."
+        f"Trying again will not help: put that right, in the spec or the secret, then it is tried again by itself; or {at_once}."
         if newest.permanent
         else f"It is tried again by itself, with growing pauses; to try at once, {at_once}."
     )
