@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from flow_assets.alert_command import alert
 from flow_assets.audit_command import audit
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.erase_command import erase
@@ -206,6 +207,7 @@ command(list_)
 command(verify)
 command(audit)
 command(erase)
+command(alert)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,11 +3,12 @@
 What a channel was told is written down only after it took the message: a crash in between has it told again, never not at all.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
+from urllib.parse import quote
 
 from flow_assets.alerts.conditions import concerning, conditions
 from flow_assets.alerts.sending import Sent, send_all
@@ -32,8 +33,10 @@ class Outcome:
     sentence: str
 
 
-def tell(project: Project, now: datetime, link: Link, further: Iterable[Condition] = ()) -> list[Outcome]:
-    """Tell every channel what is new for it; ``further`` conditions are beside those of flows and sources.
+def tell(project: Project, now: datetime, prefix: Sequence[str] = (), further: Iterable[Condition] = ()) -> list[Outcome]:
+    """Tell every channel what is new for it.
+
+    ``prefix`` goes before asset keys; ``further`` conditions are beside those of flows and sources.
 
     Raises:
         BusyError: another process is at it.
@@ -47,7 +50,18 @@ def tell(project: Project, now: datetime, link: Link, further: Iterable[Conditio
             held.enter_context(project.ledger.claim(CLAIM, "alerts"))
         except BusyError:
             raise BusyError("another process is telling the channels of alerts.yaml right now — nothing is to be done") from None
-        return _tell(project, alerts, now, link, further)
+        return _tell(project, alerts, now, pages(alerts.ui, prefix), further)
+
+
+def pages(ui: str | None, prefix: Sequence[str] = ()) -> Link:
+    """Where the assets of flows and sources are shown, in the Dagster UI at an address."""
+
+    def page(about: str) -> str | None:
+        kind, name = about.split(" ", 1)
+        key = (*prefix, {"flow": "deliveries", "source": "sources"}[kind], name)
+        return f"{ui.rstrip('/')}/assets/{'/'.join(quote(part, safe='') for part in key)}" if ui else None
+
+    return page
 
 
 def try_out(alerts: Alerts, now: datetime, environ: Mapping[str, str] | None = None) -> list[Outcome]:

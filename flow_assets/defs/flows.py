@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from flow_assets.defs.alerts_due import alerts_due
 from flow_assets.defs.audits import audit_checks, audits_due
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.deliveries import deliveries_asset
@@ -47,7 +48,7 @@ def load_flows(
         ledger: database URL of the ledger.
         resources: take the place of ours by key: ``s3_<destination>`` (an ``S3Resource``), ``duckdb_<source>`` (a ``DuckDBResource``),
             ``delivery_<destination>`` (an IO manager), ``flow_project``.
-        sensor_running: whether the sensors that request deliveries, audits and ingests are on before anybody switched them on.
+        sensor_running: whether the sensors are on before anybody switched them on.
     """
     keys = Keys.below(key_prefix)
     specs, problems = load_specs_tolerantly(Path(path))
@@ -65,6 +66,7 @@ def load_flows(
                 freshness_checked(specs, keys, sensor_running),
                 *([sources_observed(specs, keys, sensor_running)] if specs.sources else []),
                 *([ingests_due(specs, keys, sensor_running)] if specs.ingests else []),
+                *([alerts_due(keys, broken, sensor_running)] if specs.alerts else []),
             ],
             resources=_resources(project, keys, partitions) | dict(resources or {}),
         )

@@ -90,5 +90,9 @@ class Keys:
         """The sensor that requests ingests."""
         return self._joined("ingests_due")
 
+    def alerts_sensor(self) -> str:
+        """The sensor that tells people of trouble."""
+        return self._joined("alerts_due")
+
     def _joined(self, *words: str) -> str:
         return re.sub(r"[^A-Za-z0-9_]", "_", "_".join((*self.prefix, *words)))
