@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from flow_assets.cli import flows
 from flow_assets.spec.load import load_specs
+from tests.servers.webhook import webhook
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,6 +59,12 @@ def test_every_command_in_the_documentation_runs(page: str, words: list[str], pr
             CliRunner().invoke(flows, ["deliver", flow, "--until", "2026-01-01T07:00:00Z"])
             result = CliRunner().invoke(flows, ["verify", flow, *arguments])
             assert result.exit_code == 0, result.output
+        case ["flows", "alert", *arguments]:
+            with webhook() as server:
+                Path("flow_specs/alerts.yaml").write_text(f"channels: {{chat: {{type: webhook, url: '{server.url()}'}}}}\n")
+                result = CliRunner().invoke(flows, ["alert", *arguments])
+                Path("flow_specs/alerts.yaml").unlink()
+            assert result.exit_code == 0, result.output
         case ["flows", *arguments]:
             result = CliRunner().invoke(flows, arguments)
             assert result.exit_code == 0, result.output
@@ -70,6 +77,10 @@ def test_every_spec_in_the_documentation_is_valid(page: str, text: str, project:
     import shutil
 
     shutil.copytree(project / "flow_specs", tmp_path / "flow_specs")
+    if "channels:" in text:
+        (tmp_path / "flow_specs" / "alerts.yaml").write_text(text)
+        load_specs(tmp_path / "flow_specs")
+        return
     kind = "ingests" if "into:" in text else "flows" if "every:" in text else "sources" if "columns:" in text else "destinations"
     (tmp_path / "flow_specs" / kind).mkdir(exist_ok=True)
     (tmp_path / "flow_specs" / kind / "example.yaml").write_text(text)
