@@ -14,11 +14,11 @@ from flow_assets.spec.specs import Specs
 MAX_COLUMNS: Final = 300
 UNTOLD: Final = "told by a delivery"
 MEANINGS: Final = {
-    "event_time": "When it happened: decides the partition that a row is filed under.",
+    "event_time": "When it happened; rows are filed by it.",
     "event_id": "Identifies the event.",
-    "site": "The site that the event belongs to.",
+    "site": "The site it belongs to.",
     "consent": "Whether the visitor consented.",
-    "inserted_at": "When the row was inserted: decides the interval that a row is delivered in.",
+    "inserted_at": "When it was inserted; rows are delivered by it.",
 }
 
 

@@ -12,7 +12,7 @@ from flow_assets.defs.deliveries import Pending
 from flow_assets.defs.event_time import touched
 from flow_assets.defs.failures import StepError, plain_failures
 from flow_assets.defs.keys import Keys
-from flow_assets.defs.metadata import Metadata, completeness_metadata, delivery_metadata, preview_metadata, uri
+from flow_assets.defs.metadata import Metadata, completeness_metadata, delivery_metadata, in_reading_order, preview_metadata, uri
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
 from flow_assets.defs.parts import DeliveredParts, delivered_parts, every_delivered_part
 from flow_assets.defs.picture import picture_metadata
@@ -126,7 +126,7 @@ class DeliveryIOManager(dg.IOManager):
         last_day = ledger.lateness_all([flow.name])[flow.name]
         complete = completeness(last_day, flow.cadence, ledger.contiguous_until(flow.name, flow.start, flow.cadence))
         said = delivery_metadata(delivered.manifest, delivered.report_path, delivered.outcome, specs, seconds)
-        return said | preview_metadata(delivered.preview) | completeness_metadata(last_day, complete)
+        return in_reading_order(said | preview_metadata(delivered.preview) | completeness_metadata(last_day, complete))
 
     def _pictured(self, flow: Flow, made: dict[Interval, Metadata]) -> dict[Interval, Metadata]:
         """With the picture of the last day, on the newest interval alone, and only if the flow has delivered nothing newer."""

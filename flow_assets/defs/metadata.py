@@ -21,6 +21,21 @@ from flow_assets.stages.preview import Preview
 
 MAX_TABLE_ROWS: Final = 200
 
+FIRST: Final = (
+    "last_day",
+    "outcome",
+    "interval",
+    "rows",
+    "bytes",
+    "destination",
+    "dagster/uri",
+    "report",
+    "lateness",
+    "completeness",
+    "sql",
+)
+LAST: Final = ("preview", "partitions", "parts", "files", "dagster/column_schema")
+
 Metadata = dict[str, Any]
 
 
@@ -54,6 +69,12 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
     if manifest.destination in specs.destinations:
         found["dagster/uri"] = uri(specs.destinations[manifest.destination], report, specs.project)
     return found if seconds is None else found | {"seconds": round(seconds, 3)}
+
+
+def in_reading_order(found: Metadata) -> Metadata:
+    """What a person asks first comes first, and what is long comes last: Dagster keeps the order."""
+    between = [name for name in found if name not in FIRST and name not in LAST]
+    return {name: found[name] for name in (*FIRST, *between, *LAST) if name in found}
 
 
 def balance(rows: Rows) -> str:
@@ -141,8 +162,12 @@ def _below(root: str, path: str) -> str:
 
 
 def _parts_table(files: Sequence[File]) -> dg.MetadataValue[Any]:
-    schema = _table(path="string", partition="string", rows="int", bytes="int", sha256="string")
-    return dg.MetadataValue.table(_cut([dg.TableRecord(file.model_dump()) for file in files], "path"), schema)
+    """Each part; of its hash so much that a person can compare it, and the table fits its place."""
+    schema = _table(path="string", rows="int", bytes="int", sha256="string")
+    records = [
+        dg.TableRecord({"path": file.path, "rows": file.rows, "bytes": file.bytes, "sha256": f"{file.sha256[:8]}…"}) for file in files
+    ]
+    return dg.MetadataValue.table(_cut(records, "path"), schema)
 
 
 def _partitions_table(partitions: Sequence[PartitionRows]) -> dg.MetadataValue[Any]:

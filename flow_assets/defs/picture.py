@@ -1,8 +1,8 @@
 """How does a flow's last day look in the UI? An image within Markdown: Dagster shows SVG as the data of an image, in no other way."""
 
-import base64
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Final
 
 import dagster as dg
 
@@ -11,8 +11,11 @@ from flow_assets.errors import FlowError
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.partitions import LENGTHS, partition_bounds
-from flow_assets.plan.picture import Bar, Day, day, span_shown, svg
+from flow_assets.plan.picture import Bar, Day, day, picture, span_shown
 from flow_assets.spec.flow import Flow, PartitionBy
+
+SHOWN_INLINE: Final = 1000
+"""Markdown of as many characters or more is behind a link in Dagster's UI."""
 
 
 def picture_metadata(ledger: Ledger, flow: Flow, now: datetime) -> Metadata:
@@ -23,8 +26,7 @@ def picture_metadata(ledger: Ledger, flow: Flow, now: datetime) -> Metadata:
         return {}
     if shown is None:
         return {}
-    data = base64.b64encode(svg(shown).encode()).decode()
-    return {"last_day": dg.MetadataValue.md(f"![{shown.sentence}](data:image/svg+xml;base64,{data})")}
+    return {"last_day": dg.MetadataValue.md(picture(shown, SHOWN_INLINE))}
 
 
 def last_day(ledger: Ledger, flow: Flow, now: datetime) -> Day | None:

@@ -8,7 +8,7 @@ import dagster as dg
 from flow_assets.defs import clock
 from flow_assets.defs.failures import StepError, plain_failures
 from flow_assets.defs.keys import Keys
-from flow_assets.defs.metadata import Metadata, delivery_metadata, minute, preview_metadata
+from flow_assets.defs.metadata import Metadata, delivery_metadata, in_reading_order, minute, preview_metadata
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered
 from flow_assets.ledger.manifest import Manifest
@@ -49,7 +49,7 @@ def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, sp
     """What is shown on a regenerated partition."""
     everything = delivery_metadata(done.manifest, done.report_path, "regenerated", specs)
     rows, event_time = _rows(done.manifest, key), specs.sources[flow.source].columns.event_time
-    return {
+    said = {
         "outcome": everything["outcome"],
         "span": f"{minute(span.start)} to {minute(span.end)} UTC, by event time",
         "rows_regenerated": rows,
@@ -60,6 +60,7 @@ def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, sp
         **preview_metadata(done.preview),
         "dagster/partition_row_count": rows,
     }
+    return in_reading_order(said)
 
 
 def _rows(manifest: Manifest, key: str) -> int:

@@ -1,10 +1,12 @@
 """How was the last day? A small picture of a flow: its intervals by what became of them, and its rows by when they happened.
 
-A pure function of what the ledger knows: the same knowledge gives the same SVG. Colours are of middling lightness, so that they are seen
-on white and on black, and each state has a height of its own, so that colours need not be told apart.
+A pure function of what the ledger knows: the same knowledge gives the same drawing. Colours are of middling lightness, so that they are
+seen on white and on black; the words below count, so that nobody needs to tell them apart. It is terse because Dagster shows Markdown of a
+thousand characters or more behind a link only; so the axis and the legend are words, not drawn.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -15,16 +17,21 @@ from flow_assets.plan.intervals import Interval, ceiling, floor, merged, uncover
 State = Literal["with rows", "empty", "failed", "waiting"]
 
 DAY: Final = timedelta(days=1)
-WIDTH: Final = 460
-HEIGHT: Final = 158
-STRIP_TOP, STRIP_HEIGHT = 24, 24
-BARS_TOP, BARS_HEIGHT = 74, 64
-COLOURS: Final[dict[State, str]] = {"with rows": "#2f9e63", "empty": "#2f9e63", "failed": "#e5484d", "waiting": "#8b93a1"}
-HEIGHTS: Final[dict[State, float]] = {"with rows": 1, "empty": 0.4, "failed": 1, "waiting": 0.15}
-GREY: Final = "#8b93a1"
-BLUE: Final = "#4c8dd6"
-TICKS: Final = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=3), timedelta(hours=6), timedelta(days=1), timedelta(days=7))
-MOST_TICKS: Final = 9
+COLUMNS: Final = (48, 24, 12)
+"""Into how many columns the span is cut at most: fewer where the drawing would be too long."""
+UNITS: Final = 288
+STRIP, TOP, BOTTOM = 12, 17, 40
+LOOKS: Final[Mapping[State, tuple[str, int]]] = {
+    "failed": ("crimson", 12),
+    "waiting": ("gray", 2),
+    "with rows": ("seagreen", 12),
+    "empty": ("seagreen", 5),
+}
+"""Colour and height of each state, the worst one first."""
+FRAME: Final = (
+    f"<svg xmlns='http://www.w3.org/2000/svg' width='460' height='80' viewBox='0 0 {UNITS} {BOTTOM}' preserveAspectRatio='none'>",
+    "</svg>",
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -47,17 +54,19 @@ class Day:
     @property
     def counts(self) -> dict[State, int]:
         """How many intervals are in which state."""
-        found: dict[State, int] = dict.fromkeys(COLOURS, 0)
+        found: dict[State, int] = dict.fromkeys(LOOKS, 0)
         for _, state in self.intervals:
             found[state] += 1
         return found
 
     @property
     def sentence(self) -> str:
-        """``2026-01-31 10:15 to 2026-02-01 10:15 UTC: 92 intervals with rows, 3 empty, 1 failed, 0 waiting``."""
+        """``From 2026-01-31 10:15 to 2026-02-01 10:15 UTC: 92 intervals with rows (green), 3 empty (thin), 1 failed (red), …``."""
         counts = self.counts
-        told = f"{counts['with rows']} intervals with rows, {counts['empty']} empty, {counts['failed']} failed, {counts['waiting']} waiting"
-        return f"{_minute(self.span.start)} to {_minute(self.span.end)} UTC: {told}"
+        return (
+            f"From {_minute(self.span.start)} to {_minute(self.span.end)} UTC: {counts['with rows']} intervals with rows (green), "
+            f"{counts['empty']} empty (thin), {counts['failed']} failed (red), {counts['waiting']} waiting (grey)."
+        )
 
 
 def span_shown(start: datetime, cadence: timedelta, now: datetime) -> Interval:
@@ -76,7 +85,7 @@ def day(
 ) -> Day:
     """The day, from the ``rows`` of each interval that was delivered, the intervals that ``failed``, and the rows by event time.
 
-    ``unfiled`` are rows without an event time; they count as ``elsewhere``, as do those of before the day.
+    ``unfiled`` are rows without an event time; they count as ``elsewhere``, as do those of other days.
     """
     delivered: list[tuple[Interval, State]] = [(each, "with rows" if count else "empty") for each, count in rows.items()]
     missing = [(each, _missing(each, failed)) for gap in uncovered(span, rows) for each in _cut(gap, cadence)]
@@ -85,22 +94,24 @@ def day(
     return Day(span, tuple(sorted(each for each in (*delivered, *missing) if _meet(each[0], span))), tuple(sorted(there)), elsewhere)
 
 
-def svg(shown: Day) -> str:
-    """The picture, about 2 kB, 460 wide and 158 high."""
-    highest = max((bar.rows for bar in shown.bars), default=0)
-    elsewhere = f"; {shown.elsewhere:,} rows of other times" if shown.elsewhere else ""
-    return "".join(
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" ',
-            f'font-family="sans-serif" font-size="11" fill="{GREY}"><title>{shown.sentence}</title>',
-            *_legend(shown.counts),
-            *_strip(shown),
-            f'<text y="{BARS_TOP - 6}">rows by event time, at most {highest:,} a bar{elsewhere}</text>',
-            *_bars(shown, highest),
-            *_axis(shown.span),
-            "</svg>",
-        )
-    )
+def drawing(shown: Day, most_columns: int) -> tuple[str, int]:
+    """The picture as SVG, in at most so many columns, and how many rows its highest bar stands for."""
+    strip = _strip(shown, most_columns)
+    bars, highest = _bars(shown, most_columns)
+    return f"{FRAME[0]}{strip}{bars}{FRAME[1]}", highest
+
+
+def picture(shown: Day, longest: int) -> str:
+    """The picture as Markdown, an image and what it says in words, of fewer than ``longest`` characters if that can be."""
+    for columns in COLUMNS:
+        svg, highest = drawing(shown, columns)
+        data = svg.replace("<", "%3C").replace(">", "%3E")
+        elsewhere = f"; {shown.elsewhere:,} rows of other times" if shown.elsewhere else ""
+        bars = f" Blue: rows by event time, the highest bar {highest:,}{elsewhere}." if highest else ""
+        text = f"![the last day](<data:image/svg+xml,{data}>)\n\n{shown.sentence}{bars}"
+        if len(text) < longest:
+            break
+    return text
 
 
 def _missing(interval: Interval, failed: Collection[Interval]) -> State:
@@ -119,50 +130,58 @@ def _meet(one: Interval, other: Interval) -> bool:
     return one.start < other.end and other.start < one.end
 
 
-def _legend(counts: Mapping[State, int]) -> Iterator[str]:
-    yield '<text y="13">intervals:</text>'
-    for number, (state, count) in enumerate(counts.items()):
-        x, height = 58 + 100 * number, max(10 * HEIGHTS[state], 2)
-        yield f'<rect x="{x}" y="{14 - height:g}" width="10" height="{height:g}" fill="{COLOURS[state]}"/><text x="{x + 14}" y="13">'
-        yield f"{count} {state}</text>"
+def _strip(shown: Day, most_columns: int) -> str:
+    """Neighbours in the same state are one block; too many blocks are made one for each column, in its worst state."""
+    blocks = list(_blocks(shown.span, shown.intervals))
+    if len(blocks) > most_columns // 2:
+        blocks = list(_blocks(shown.span, _columns(shown, most_columns)))
+    paths = []
+    for state, (colour, height) in LOOKS.items():
+        path = "".join(f"M{left} {STRIP - height / 2:g}h{right - left}" for left, right, of in blocks if of == state)
+        if path:
+            paths.append(f"<path d='{path}' stroke='{colour}' stroke-width='{height}'/>")
+    return "".join(paths)
 
 
-def _strip(shown: Day) -> Iterator[str]:
-    """Neighbours in the same state are one block, so that a good day takes few bytes."""
-    for state, group in groupby(shown.intervals, key=lambda each: each[1]):
+def _blocks(span: Interval, intervals: Iterable[tuple[Interval, State]]) -> Iterator[tuple[int, int, State]]:
+    """Where blocks begin and end, in units of the picture; each has some width."""
+    for state, group in groupby(intervals, key=lambda each: each[1]):
         for block in merged(interval for interval, _ in group):
-            left, right = _x(block.start, shown.span), _x(block.end, shown.span)
-            height = STRIP_HEIGHT * HEIGHTS[state]
-            top = STRIP_TOP + STRIP_HEIGHT - height
-            width = max(right - left, 1)
-            yield f'<rect x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" fill="{COLOURS[state]}"/>'
+            left = min(_x(block.start, span), UNITS - 1)
+            yield left, max(_x(block.end, span), left + 1), state
 
 
-def _bars(shown: Day, highest: int) -> Iterator[str]:
-    path = "".join(_bar(bar, shown.span, highest) for bar in shown.bars if bar.rows)
-    yield f'<path d="{path}" fill="{BLUE}"/><path d="M0 {BARS_TOP + BARS_HEIGHT}h{WIDTH}" stroke="{GREY}"/>'
+def _columns(shown: Day, count: int) -> Iterator[tuple[Interval, State]]:
+    length = (shown.span.end - shown.span.start) / count
+    worst = list(LOOKS)
+    for number in range(count):
+        column = Interval(shown.span.start + number * length, shown.span.start + (number + 1) * length)
+        states = [state for interval, state in shown.intervals if _meet(interval, column)]
+        if states:
+            yield column, min(states, key=worst.index)
 
 
-def _bar(bar: Bar, span: Interval, highest: int) -> str:
-    left, right = max(_x(bar.span.start, span), 0), min(_x(bar.span.end, span), WIDTH)
-    height = max(round(BARS_HEIGHT * bar.rows / highest), 1)
-    width = max(round(right - left - 1, 1), 1)
-    return f"M{left:g} {BARS_TOP + BARS_HEIGHT}v-{height}h{width:g}v{height}z"
+def _bars(shown: Day, most_columns: int) -> tuple[str, int]:
+    """The outline of the bars, those that are narrower than a column added up; and what the highest one stands for."""
+    length = (shown.span.end - shown.span.start) / most_columns
+    rows: dict[Interval, int] = defaultdict(int)
+    for bar in shown.bars:
+        begin = floor(bar.span.start, length)
+        rows[bar.span if bar.span.end - bar.span.start >= length else Interval(begin, begin + length)] += bar.rows
+    highest = max(rows.values(), default=0)
+    if not highest:
+        return "", 0
+    outline, at = f"M0 {BOTTOM}", 0
+    for block, count in sorted(rows.items()):
+        left, right = _x(block.start, shown.span), _x(block.end, shown.span)
+        outline += f"V{BOTTOM}H{left}" if left > at else ""
+        outline += f"V{BOTTOM - max(round((BOTTOM - TOP) * count / highest), 1)}H{right}"
+        at = right
+    return f"<path d='{outline}V{BOTTOM}' fill='steelblue'/>", highest
 
 
-def _axis(span: Interval) -> Iterator[str]:
-    step = next((tick for tick in TICKS if (span.end - span.start) / tick <= MOST_TICKS), TICKS[-1])
-    at = ceiling(span.start, step)
-    while at <= span.end:
-        x = _x(at, span)
-        anchor = "start" if x < 15 else "end" if x > WIDTH - 15 else "middle"
-        text = f"{at.astimezone(UTC):%H:%M}" if step < DAY and at != floor(at, DAY) else f"{at.astimezone(UTC):%d %b}"
-        yield f'<text x="{x:g}" y="{HEIGHT - 5}" text-anchor="{anchor}">{text}</text>'
-        at += step
-
-
-def _x(moment: datetime, span: Interval) -> float:
-    return round(WIDTH * ((moment - span.start) / (span.end - span.start)), 1)
+def _x(moment: datetime, span: Interval) -> int:
+    return max(0, min(round(UNITS * ((moment - span.start) / (span.end - span.start))), UNITS))
 
 
 def _minute(moment: datetime) -> str:
