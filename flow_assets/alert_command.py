@@ -27,6 +27,8 @@ def alert(folders: Folders, test: bool, as_json: bool) -> None:
     if as_json:
         print_json([vars(one) for one in done])
     else:
-        print_table(("channel", "verdict", ""), [(one.channel, one.verdict, one.sentence) for one in done])
+        print_table(
+            ("channel", "verdict", ""), [(one.channel, one.verdict, one.sentence + (f": {one.title}" if one.title else "")) for one in done]
+        )
     if any(one.verdict == "failed" for one in done):
         sys.exit(1)

@@ -41,6 +41,7 @@ def check(folders: Folders, offline: bool, as_json: bool) -> None:
             click.echo(f"{problem}" if problem.severity == "error" else f"warning: {problem}", err=problem.severity == "error")
         if specs is not None and not errors:
             further = f", {len(specs.ingests)} ingests" if specs.ingests else ""
+            further += f", {len(specs.alerts.channels)} alert channels" if specs.alerts else ""
             click.echo(
                 f"{len(specs.flows)} flows, {len(specs.sources)} sources, {len(specs.destinations)} destinations{further}: all valid"
             )

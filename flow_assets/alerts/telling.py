@@ -26,11 +26,12 @@ CLAIM: Final = ".alerts"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a channel in an evaluation, with a sentence that holds no secret."""
+    """What became of a channel in an evaluation, with a sentence that holds no secret. ``title`` is the first line of what it was told."""
 
     channel: str
     verdict: Verdict
     sentence: str
+    title: str | None = None
 
 
 def tell(project: Project, now: datetime, prefix: Sequence[str] = (), further: Iterable[Condition] = ()) -> list[Outcome]:
@@ -106,4 +107,4 @@ def _outcomes(messages: Mapping[str, Message], alerts: Alerts, now: datetime, en
 def _outcome(name: str, message: Message | None, sent: Sent | None) -> Outcome:
     if message is None or sent is None:
         return Outcome(name, "nothing new", "")
-    return Outcome(name, "told" if sent.taken else "failed", f"{message.title} ({sent.sentence})" if sent.taken else sent.sentence)
+    return Outcome(name, "told", sent.sentence, message.title) if sent.taken else Outcome(name, "failed", sent.sentence)

@@ -33,8 +33,8 @@ def post(name: str, channel: Webhook, message: Message, now: datetime, environ: 
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "flow_assets"}
     try:
         request = Request(channel.address(environ), body, headers)  # noqa: S310 (the address is http or https)
-        with build_opener(_NoRedirect).open(request, timeout=network.TIMEOUT_SECONDS) as answer:
-            return f"{where} took it ({answer.status})"
+        with build_opener(_NoRedirect).open(request, timeout=network.TIMEOUT_SECONDS):
+            return f"{where} took it"
     except HTTPError as error:
         raise _refused(where, error.code) from None
     except URLError as error:

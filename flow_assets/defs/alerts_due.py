@@ -46,6 +46,6 @@ def alerts_due(keys: Keys, broken: Broken, running: bool) -> dg.SensorDefinition
 
 
 def _summary(done: Sequence[Outcome]) -> str:
-    told = [f"Told {one.channel}: {one.sentence}." for one in done if one.verdict == "told"]
-    failed = [f"Could not tell {one.channel}, which is tried again: {one.sentence}." for one in done if one.verdict == "failed"]
+    failed = [f"{one.sentence.rstrip('.?')}; it is tried again." for one in done if one.verdict == "failed"]
+    told = [f"{one.sentence.rstrip('.')}: {one.title}." for one in done if one.verdict == "told"]
     return " ".join([*failed, *told]) or "Nothing new to tell."
