@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -297,11 +297,15 @@ def test_the_command_tries_every_channel_out(tmp_path: Path, server: WebhookServ
     assert "the connection was refused" in told[1]["sentence"]
 
 
-def test_the_command_tells_what_is_new_as_the_sensor_does(tmp_path: Path, server: WebhookServer) -> None:
+def test_the_command_tells_what_is_new_as_the_sensor_does(
+    tmp_path: Path, instance: dg.DagsterInstance, server: WebhookServer, at: Callable
+) -> None:
     write_flows(tmp_path)
     write_alerts(tmp_path, server.url())
     assert [run(tmp_path, "--json")[1][0]["verdict"] for _ in range(2)] == ["told", "nothing new"]
     assert titles(server)[0].startswith("flow feed is behind since 2026-01-01 10:00 UTC")
+    at(datetime.now(UTC))
+    assert evaluate(tmp_path, instance) == "Nothing new to tell."
 
 
 def test_the_command_needs_the_file(tmp_path: Path) -> None:
