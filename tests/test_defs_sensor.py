@@ -274,6 +274,26 @@ def test_deliveries_made_outside_of_dagster_are_shown(tmp_path: Path, instance: 
     assert evaluate(definitions(tmp_path), instance).asset_events == []
 
 
+def test_after_a_change_to_a_shorter_cadence_what_was_delivered_is_green_at_every_key(
+    tmp_path: Path, instance: dg.DagsterInstance, at: Callable
+) -> None:
+    write_flows(tmp_path, feed=flow(every="30m"))
+    write_events(tmp_path, each_minute(START, 60))
+    at(START + timedelta(hours=1))
+    assert materialize(definitions(tmp_path), instance, [["deliveries", "feed"]], key(0), key(2)).success
+    write_flows(tmp_path, feed=flow(every="15m"))
+    events = evaluate(definitions(tmp_path), instance).asset_events
+    assert [event.partition for event in events] == [key(3), key(1)]
+    assert {event.metadata["interval"].value for event in events} == {
+        "2026-01-01 10:30 to 2026-01-01 11:00 UTC",
+        "2026-01-01 10:00 to 2026-01-01 10:30 UTC",
+    }
+    assert "rows_written" not in events[0].metadata, "rows count once"
+    for event in events:
+        instance.report_runless_asset_event(event)
+    assert evaluate(definitions(tmp_path), instance).asset_events == []
+
+
 def test_what_a_run_is_about_to_show_is_not_shown_twice(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:
     write_flows(tmp_path)
     at(quarter(0).end)

@@ -71,6 +71,12 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
     return found if seconds is None else found | {"seconds": round(seconds, 3)}
 
 
+def shared_metadata(manifest: Manifest, report: str, specs: Specs) -> Metadata:
+    """What is shown on an interval that was delivered as a part of a longer one, before the cadence was changed. Its rows count there."""
+    everything = delivery_metadata(manifest, report, "delivered as a part of a longer interval, with another cadence", specs)
+    return {name: everything[name] for name in ("outcome", "interval", "destination", "dagster/uri", "report") if name in everything}
+
+
 def in_reading_order(found: Metadata) -> Metadata:
     """What a person asks first comes first, and what is long comes last: Dagster keeps the order."""
     between = [name for name in found if name not in FIRST and name not in LAST]

@@ -49,7 +49,7 @@ def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, sp
     """What is shown on a regenerated partition."""
     everything = delivery_metadata(done.manifest, done.report_path, "regenerated", specs)
     rows, event_time = _rows(done.manifest, key), specs.sources[flow.source].columns.event_time
-    said = {
+    said: Metadata = {
         "outcome": everything["outcome"],
         "span": f"{minute(span.start)} to {minute(span.end)} UTC, by event time",
         "rows_regenerated": rows,

@@ -15,7 +15,7 @@ import dagster as dg
 
 from flow_assets.defs.event_time import touched
 from flow_assets.defs.keys import Keys
-from flow_assets.defs.metadata import delivery_metadata
+from flow_assets.defs.metadata import delivery_metadata, shared_metadata
 from flow_assets.defs.partitions import Partitions
 from flow_assets.defs.parts import deliveries_within
 from flow_assets.defs.runs import Underway
@@ -66,13 +66,19 @@ class Unshown:
         return list(islice(missing, at_most))
 
     def _materializations(self, flow: Flow, ledger: Ledger, interval: Interval) -> Iterator[dg.AssetMaterialization]:
-        """By event time, and then of the interval itself: by the last of its deliveries, if a change of cadence split it."""
+        """By event time, and then of the interval itself.
+
+        After a change of cadence that is the last of its deliveries, if it has several, or the one that it is a part of, if it has none.
+        """
         made = deliveries_within(ledger, flow.name, interval)
         for recorded in made:
             yield from touched(recorded.manifest, recorded.report_path, flow, self.keys, self.partitions)
-        for recorded in made[-1:]:
-            metadata = delivery_metadata(recorded.manifest, recorded.report_path, OUTCOME, self.specs)
-            yield dg.AssetMaterialization(self.keys.deliveries(flow.name), partition=interval.key, metadata=metadata)
+        if made:
+            metadata = delivery_metadata(made[-1].manifest, made[-1].report_path, OUTCOME, self.specs)
+        else:
+            (around,) = ledger.deliveries(flow.name, interval.start, limit=1)
+            metadata = shared_metadata(around.manifest, around.report_path, self.specs)
+        yield dg.AssetMaterialization(self.keys.deliveries(flow.name), partition=interval.key, metadata=metadata)
 
 
 def intervals_back(stretch: Interval, cadence: timedelta) -> Iterator[Interval]:
