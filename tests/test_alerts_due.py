@@ -308,6 +308,17 @@ def test_the_command_tells_what_is_new_as_the_sensor_does(
     assert evaluate(tmp_path, instance) == "Nothing new to tell."
 
 
+def test_the_command_tells_of_a_broken_spec_too(tmp_path: Path, server: WebhookServer) -> None:
+    folder = write_flows(tmp_path, zoo=flow(every="7m"))
+    (folder / "flows/feed.yaml").unlink()
+    write_alerts(tmp_path, server.url())
+    assert run(tmp_path)[0] == 0
+    assert titles(server)[0].startswith("flow zoo is failing since ")
+    (folder / "alerts.yaml").write_text("channels: {}\n")
+    code, _, output = run(tmp_path, "--test")
+    assert (code, "alerts.yaml:1: channels: names no channel" in output) == (2, True)
+
+
 def test_the_command_needs_the_file(tmp_path: Path) -> None:
     write_flows(tmp_path)
     code, _, output = run(tmp_path, "--test")

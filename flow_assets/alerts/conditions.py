@@ -1,6 +1,8 @@
 """How is everything, for those who are told? Flows by their health, and sources that say how old they may become."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
 from flow_assets.errors import Problem
 from flow_assets.plan.alerts import Condition, State
@@ -8,9 +10,11 @@ from flow_assets.plan.freshness import Observation, source_level, source_sentenc
 from flow_assets.plan.health import Health
 from flow_assets.spec.alerts import Channel
 from flow_assets.spec.flow import Flow
+from flow_assets.spec.folders import FOLDERS
 from flow_assets.spec.specs import Specs
 
 FLOW, SOURCE = "flow ", "source "
+MOST_PROBLEMS: Final = 3
 
 
 def conditions(specs: Specs, healths: Mapping[str, Health], seen: Mapping[str, Observation]) -> list[Condition]:
@@ -18,18 +22,23 @@ def conditions(specs: Specs, healths: Mapping[str, Health], seen: Mapping[str, O
     return [*(_of_flow(specs.flows[name], found) for name, found in healths.items()), *_of_sources(specs, seen)]
 
 
-def broken(problems: Mapping[str, tuple[Problem, ...]]) -> list[Condition]:
-    """Of flows whose spec cannot be used, by the problems that each has: nothing is delivered by them."""
-    return [
-        Condition(
-            about=f"{FLOW}{name}",
-            state="stuck",
-            cause=f"its spec is broken: {found[0].file}:{found[0].line}: {found[0].message}",
-            sentence="Nothing is delivered by it meanwhile. "
-            f"Correct it and reload the definitions: {'; '.join(str(problem) for problem in found[:3])}",
-        )
-        for name, found in problems.items()
-    ]
+def broken(problems: Iterable[Problem]) -> list[Condition]:
+    """Of flows whose spec cannot be used, by the problems of all files: nothing is delivered by them."""
+    found: dict[str, list[Problem]] = {}
+    for problem in sorted(problems):
+        file = Path(problem.file)
+        if file.suffix == ".yaml" and file.parent.name == FOLDERS["flow"]:
+            found.setdefault(f"{FLOW}{file.stem}", []).append(problem)
+    return [Condition(about, "stuck", None, _first(some), _all(some)) for about, some in found.items()]
+
+
+def _first(problems: Sequence[Problem]) -> str:
+    return f"its spec is broken: {problems[0].file}:{problems[0].line}: {problems[0].message}"
+
+
+def _all(problems: Sequence[Problem]) -> str:
+    told = "; ".join(str(problem) for problem in problems[:MOST_PROBLEMS])
+    return f"Nothing is delivered by it meanwhile. Correct it and reload the definitions: {told}"
 
 
 def concerning(channel: Channel, specs: Specs, found: Iterable[Condition]) -> Iterator[Condition]:

@@ -22,7 +22,7 @@ SECONDS_BETWEEN_EVALUATIONS: Final = 30
 
 def alerts_due(keys: Keys, broken: Broken, running: bool) -> dg.SensorDefinition:
     """The sensor of all channels. ``running``: on from the beginning, else switched on in the UI."""
-    further = broken_flows({key.path[-1]: found for key, found in broken.problems.items() if key == keys.deliveries(key.path[-1])})
+    further = broken_flows(problem for found in broken.problems.values() for problem in found)
 
     @dg.sensor(
         name=keys.alerts_sensor(),
