@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from flow_assets.defs import clock
-from flow_assets.defs.audits import CHECK, FLOWS_PER_RUN, PERIOD, is_due
+from flow_assets.defs.audits import CHECK, FLOWS_PER_RUN, LAST_BESIDE_DELIVERIES, PERIOD, is_due
 from flow_assets.ledger.store import Ledger
 from tests.dagster_flows import START, definitions, each_minute, flow, key, materialize, write_events, write_flows
 from tests.deliveries import manifest
@@ -51,6 +51,16 @@ def test_where_everything_is_delivered_the_check_passes(tmp_path: Path, instance
     assert found.passed
     assert found.metadata["intervals"].value == 2
     assert "all that the source has is recorded as delivered" in str(found.description)
+
+
+def test_beside_a_delivery_by_hand_only_the_last_intervals_are_recounted(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    write_flows(tmp_path)
+    write_events(tmp_path, each_minute(START, 90))
+    result = materialize(definitions(tmp_path), instance, [["deliveries", "feed"]], key(0), key(3))
+    assert result.success
+    result = materialize(definitions(tmp_path), instance, [["deliveries", "feed"]], key(2))
+    counts = [one.metadata["intervals"].value for one in result.get_asset_check_evaluations() if one.check_name == CHECK]
+    assert counts == [LAST_BESIDE_DELIVERIES]
 
 
 def test_a_row_that_became_visible_late_fails_it_and_it_says_what_to_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from flow_assets.audit import Audit, audit, heal
+from flow_assets.audit import LAST, Audit, audit, heal
 from flow_assets.defs import clock
 from flow_assets.defs.event_time import touched
 from flow_assets.defs.keys import Keys
@@ -31,6 +31,8 @@ PERIOD: Final = timedelta(hours=6)
 FLOWS_PER_RUN: Final = 25
 SECONDS_BETWEEN_EVALUATIONS: Final = 300
 MAX_SHOWN: Final = 20
+LAST_BESIDE_DELIVERIES: Final = 2
+"""Intervals that are recounted in a run that delivers, so one by hand: whoever waits for a file does not want to wait for a day's recount."""
 
 
 def audit_checks(specs: Specs, keys: Keys, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
@@ -119,8 +121,9 @@ def _audited(context: Any, specs: Specs, flow: Flow, keys: Keys) -> tuple[Audit,
     project: FlowProject = getattr(resources, keys.project())
     duckdb = getattr(resources, keys.duckdb(flow.source)) if isinstance(specs.sources[flow.source], DuckDBSource) else None
     s3 = getattr(resources, keys.s3(flow.destination)) if isinstance(specs.destinations[flow.destination], S3Destination) else None
+    last = LAST_BESIDE_DELIVERIES if context.op_execution_context.run.asset_selection else LAST
     with project.line(flow.name, duckdb.get_connection if duckdb else None, s3) as line:
-        return heal(line, clock.now()) if flow.heal else (audit(line), [])
+        return heal(line, clock.now(), last) if flow.heal else (audit(line, last), [])
 
 
 def _events(done: Delivered, specs: Specs, flow: Flow, keys: Keys, partitions: Partitions) -> Iterator[dg.AssetMaterialization]:
