@@ -32,7 +32,7 @@ FLOWS_PER_RUN: Final = 25
 SECONDS_BETWEEN_EVALUATIONS: Final = 300
 MAX_SHOWN: Final = 20
 LAST_BESIDE_DELIVERIES: Final = 2
-"""Intervals that are recounted in a run that delivers, so one by hand: whoever waits for a file does not want to wait for a day's recount."""
+"""Intervals that are recounted in a run that delivers, so by hand: who waits for a file does not want to wait for a day's recount."""
 
 
 def audit_checks(specs: Specs, keys: Keys, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
