@@ -99,7 +99,7 @@ def make_project(project: Path, count: int, rows: int) -> None:
 def run(project: Path, *flows: str) -> str:
     """A process: of the sensor, or of a run that delivers flows."""
     command = [sys.executable, "-m", "benchmarks.flows", "--child", str(project), *flows]
-    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
     return ran.stdout.splitlines()[-1]
 
 

@@ -16,10 +16,10 @@ from flow_assets.defs.metadata import Metadata, completeness_metadata, delivery_
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
 from flow_assets.defs.parts import DeliveredParts, delivered_parts, every_delivered_part
 from flow_assets.defs.picture import picture_metadata
-from flow_assets.defs.probing import TELLING
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered, Progress, deliver
 from flow_assets.errors import FlowError, PermanentError, RetryableError
+from flow_assets.health import TELLING
 from flow_assets.ledger.failures import Failure
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import completeness

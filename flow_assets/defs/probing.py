@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from flow_assets.defs.backlog import Backlog, Stretch
+from flow_assets.health import TELLING
 from flow_assets.ledger.failures import Failure
 from flow_assets.plan.intervals import EPOCH
 from flow_assets.plan.times import format_time
 from flow_assets.spec.flow import Flow
 
-TELLING = 2
-"""So many flows must have failed at a destination; one may have trouble of its own."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 
 WAITS_FOR = "its spec or a secret is another one, or somebody materializes an interval"
