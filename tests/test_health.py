@@ -9,7 +9,7 @@ import pytest
 from flow_assets.health import healths
 from flow_assets.ledger.failures import Failure
 from flow_assets.ledger.store import Ledger
-from flow_assets.plan.freshness import Observation
+from flow_assets.plan.freshness import Observation, source_sentence
 from flow_assets.plan.health import Health, Record, freshness_text, health
 from flow_assets.plan.intervals import Interval, due, due_count
 from flow_assets.project import Project
@@ -160,6 +160,12 @@ def test_the_check_says_that_we_are_late_and_that_the_source_is_not() -> None:
         "3 intervals wait: `flows deliver feed` delivers all of it at once. The source events received its newest rows at "
         "2026-01-01 11:43 UTC, 1m 30s before it was looked at; its newest event happened at 2026-01-01 11:43 UTC."
     )
+
+
+def test_an_absurd_event_time_is_not_told_as_the_newest_event() -> None:
+    absurd = replace(seen(6.9, 7), event=START + timedelta(days=3650))
+    said = source_sentence(ParquetSource.model_validate(SOURCE), absurd)
+    assert said.endswith("1m 30s before it was looked at; some of its event times are yet to come.")
 
 
 def test_an_old_observation_tells_nothing_of_how_a_source_is() -> None:

@@ -49,7 +49,7 @@ def test_every_interval_of_the_day_is_in_one_state() -> None:
     shown = a_day()
     assert shown.counts == {"with rows": 92, "empty": 1, "failed": 2, "waiting": 1}
     assert shown.sentence == (
-        "From 2026-01-02 10:15 to 2026-01-03 10:15 UTC: 92 intervals with rows (green), 1 empty (thin), 2 failed (red), 1 waiting (grey)."
+        "2026-01-02 10:15 to 2026-01-03 10:15 UTC, intervals:  \n92 with rows (green), 1 empty (thin), 2 failed (red), 1 waiting (grey)."
     )
     assert shown.elsewhere == 83
 
@@ -113,6 +113,13 @@ def test_bars_are_as_high_as_their_rows_are_many() -> None:
     assert bars.attrib["d"] == "M0 40V17H12V28H24V40H276V17H288V40"
 
 
+def test_bars_that_are_added_up_are_as_many_in_every_column() -> None:
+    span = Interval(EARLY, EARLY + 22 * HOUR)
+    quarters = [Bar(each, 10) for each in intervals_between(span.start, span.end, QUARTER)]
+    (bars,) = drawn(picture(day(span, QUARTER, {}, [], quarters), 1000)).findall(f"{DRAWN}path[@fill]")
+    assert set(re.findall(r"V(\d+)", bars.attrib["d"])) == {"17", "40"}
+
+
 def pictures(result: dg.ExecuteInProcessResult) -> list[tuple[str | None, str]]:
     """The pictures in a run's metadata, with the intervals that carry them."""
     return [(partition, str(said["last_day"])) for partition, said in events_of(result, "deliveries", "feed") if "last_day" in said]
@@ -125,6 +132,6 @@ def test_the_newest_delivery_of_a_run_carries_it(tmp_path: Path, monkeypatch: py
     defs, instance = definitions(tmp_path), dg.DagsterInstance.ephemeral()
     ((partition, said),) = pictures(materialize(defs, instance, [["deliveries", "feed"]], key(0), key(2)))
     assert partition == key(2)
-    assert "10:00 to 2026-01-01 11:00 UTC: 2 intervals with rows (green), 1 empty (thin), 0 failed (red), 1 waiting (grey)." in said
+    assert "10:00 to 2026-01-01 11:00 UTC, intervals:  \n2 with rows (green), 1 empty (thin), 0 failed (red), 1 waiting (grey)." in said
     assert "the highest bar 15." in said
     assert pictures(materialize(defs, instance, [["deliveries", "feed"]], key(1))) == [], "something newer is delivered"

@@ -1,6 +1,6 @@
 """A preview shows a few delivered rows, never what is sensitive, and never stands in the way of a delivery."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,13 @@ def test_the_first_rows_are_shown_as_they_were_encoded_without_what_is_sensitive
     assert [len(row[4]) for row in seen.rows[1:4]] == [0, 0, CHARACTERS]
 
 
+def test_small_parts_are_looked_at_until_there_are_rows_enough(tmp_path: Path) -> None:
+    hours = [AWAY + timedelta(hours=n) for n in range(7)]
+    seen = looked_at(tmp_path, TABLE.set_column(0, "t", pa.array(hours, pa.timestamp("us", "UTC"))), partition_by="hour")
+    assert seen is not None
+    assert [row[0][11:16] for row in seen.rows] == ["10:01", "11:01", "12:01", "13:01", "14:01"]
+
+
 def test_a_wide_table_is_cut_and_says_so(tmp_path: Path) -> None:
     wide = pa.table({"t": TABLE["t"], "consent": TABLE["consent"], "site": TABLE["site"], **{f"c{n}": [n] * 7 for n in range(40)}})
     seen = looked_at(tmp_path, wide, sensitive=())
@@ -75,7 +82,7 @@ def test_a_sensitive_column_that_the_table_lacks_may_be_misspelt_so_nothing_is_s
 
 def test_a_part_that_cannot_be_read_back_shows_nothing_and_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flow_assets.stages.preview.LONGEST_LINE", 20)
-    assert looked_at(tmp_path) == Preview(untold="the part could not be read back (ValueError)")
+    assert looked_at(tmp_path) == Preview(untold="a part could not be read back (ValueError)")
 
 
 def test_a_preview_needs_a_source_that_says_what_is_sensitive(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def declared_columns(specs: Specs, flow: Flow) -> dict[str, Any]:
     excluded = {*source.unavailable, *(flow.properties.exclude if isinstance(flow.properties, Exclude) else ())}
     named = flow.properties.include if isinstance(flow.properties, Include) else _named(source, flow)
     columns = [_column(name, UNTOLD, source, flow) for name in named if name not in excluded]
-    others = () if isinstance(flow.properties, Include) else ("and every other column, see `properties`",)
+    others = () if isinstance(flow.properties, Include) else ("and all other columns",)
     return _metadata(columns, others)
 
 

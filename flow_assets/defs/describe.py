@@ -37,12 +37,13 @@ def deliveries_description(specs: Specs, flow: Flow) -> str:
     )
 
 
-def events_description(flow: Flow) -> str:
+def events_description(specs: Specs, flow: Flow) -> str:
     """What ``flows/<flow>`` is, and what to press."""
     unit = "the whole flow" if flow.partition_by == "none" else f"a {flow.partition_by.replace('_', ' ')} of event time, UTC"
     return (
         f"{_lead(flow)}The same events by when they happened: a partition is {unit}. Each delivery marks the partitions that it added rows "
-        "to. Materializing a partition regenerates it: everything that happened in it is delivered again, in place of what was."
+        "to. Materializing a partition regenerates it: everything that happened in it is delivered again, in place of what was. "
+        f"When what was delivered, and the types of columns, says `deliveries/{flow.name}`.\n\n{_facts(specs, flow)}"
     )
 
 

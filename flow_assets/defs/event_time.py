@@ -22,7 +22,7 @@ def events_asset(specs: Specs, flow: Flow, keys: Keys, partitions: Partitions) -
         keys.events(flow.name),
         deps=[keys.source(flow.source)],
         partitions_def=partitions.of_events(flow),
-        description=describe.events_description(flow),
+        description=describe.events_description(specs, flow),
         owners=list(flow.owners),
         tags=describe.tags(flow),
         kinds=describe.kinds(specs, flow),

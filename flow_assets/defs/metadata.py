@@ -95,17 +95,13 @@ def balance(rows: Rows) -> str:
 
 
 def preview_metadata(preview: Preview | None) -> Metadata:
-    """A few delivered rows, each a column of the table, as most have many values. Never Markdown: visitors wrote some of the values."""
+    """A few delivered rows, as JSON: wide rows need the room that Dagster gives it. Never Markdown: visitors wrote some of the values."""
     if preview is None:
         return {}
     if preview.untold:
         return {"preview": f"not shown: {preview.untold}"}
-    names = [f"row {number + 1}" for number in range(len(preview.rows))]
-    values = zip(preview.columns, *preview.rows, strict=True)
-    records = [dg.TableRecord(dict(zip(["column", *names], each, strict=True))) for each in values]
-    if preview.further:
-        records.append(dg.TableRecord({"column": f"… and {preview.further} more"} | dict.fromkeys(names, "")))
-    return {"preview": dg.MetadataValue.table(records, _table(column="string", **dict.fromkeys(names, "string")))}
+    further = {"…": f"and {preview.further} columns more"} if preview.further else {}
+    return {"preview": dg.MetadataValue.json([dict(zip(preview.columns, row, strict=True)) | further for row in preview.rows])}
 
 
 def completeness_metadata(last_day: Sequence[Late], complete: Completeness | None) -> Metadata:
@@ -168,12 +164,9 @@ def _below(root: str, path: str) -> str:
 
 
 def _parts_table(files: Sequence[File]) -> dg.MetadataValue[Any]:
-    """Each part; of its hash so much that a person can compare it, and the table fits its place."""
-    schema = _table(path="string", rows="int", bytes="int", sha256="string")
-    records = [
-        dg.TableRecord({"path": file.path, "rows": file.rows, "bytes": file.bytes, "sha256": f"{file.sha256[:8]}…"}) for file in files
-    ]
-    return dg.MetadataValue.table(_cut(records, "path"), schema)
+    """Without partitions, which the paths name, and hashes, which the manifest has: so that it fits the page."""
+    records = [dg.TableRecord({"path": file.path, "rows": file.rows, "bytes": file.bytes}) for file in files]
+    return dg.MetadataValue.table(_cut(records, "path"), _table(path="string", rows="int", bytes="int"))
 
 
 def _partitions_table(partitions: Sequence[PartitionRows]) -> dg.MetadataValue[Any]:

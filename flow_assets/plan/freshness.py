@@ -70,7 +70,9 @@ def source_sentence(source: Source, seen: Observation | None) -> str:
     if seen.inserted is None or seen.age is None:
         return f"The source {source.name} holds no rows."
     level, age = source_level(source, seen), format_age(seen.age)
-    event = f"; its newest event happened at {to_the_minute(seen.event)}" if seen.event else ""
+    is_yet_to_come = seen.event is not None and seen.observed_at is not None and seen.event > seen.observed_at + timedelta(hours=1)
+    event = f"; its newest event happened at {to_the_minute(seen.event)}" if seen.event and not is_yet_to_come else ""
+    event += "; some of its event times are yet to come" if is_yet_to_come else ""
     if level == "fresh":
         return f"The source {source.name} received its newest rows at {to_the_minute(seen.inserted)}, {age} before it was looked at{event}."
     return (

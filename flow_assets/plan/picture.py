@@ -61,12 +61,11 @@ class Day:
 
     @property
     def sentence(self) -> str:
-        """``From 2026-01-31 10:15 to 2026-02-01 10:15 UTC: 92 intervals with rows (green), 3 empty (thin), 1 failed (red), …``."""
+        """``2026-01-31 10:15 to 2026-02-01 10:15 UTC``, and how many intervals are in which state; on two lines."""
         counts = self.counts
-        return (
-            f"From {_minute(self.span.start)} to {_minute(self.span.end)} UTC: {counts['with rows']} intervals with rows (green), "
-            f"{counts['empty']} empty (thin), {counts['failed']} failed (red), {counts['waiting']} waiting (grey)."
-        )
+        states: dict[State, str] = {"with rows": "green", "empty": "thin", "failed": "red", "waiting": "grey"}
+        told = ", ".join(f"{counts[state]} {state} ({look})" for state, look in states.items())
+        return f"{_minute(self.span.start)} to {_minute(self.span.end)} UTC, intervals:  \n{told}."
 
 
 def span_shown(start: datetime, cadence: timedelta, now: datetime) -> Interval:
@@ -106,8 +105,8 @@ def picture(shown: Day, longest: int) -> str:
     for columns in COLUMNS:
         svg, highest = drawing(shown, columns)
         data = svg.replace("<", "%3C").replace(">", "%3E")
-        elsewhere = f"; {shown.elsewhere:,} rows of other times" if shown.elsewhere else ""
-        bars = f" Blue: rows by event time, the highest bar {highest:,}{elsewhere}." if highest else ""
+        elsewhere = f"; of other times {shown.elsewhere:,}" if shown.elsewhere else ""
+        bars = f"  \nBlue: rows by event time, the highest bar {highest:,}{elsewhere}." if highest else ""
         text = f"![the last day](<data:image/svg+xml,{data}>)\n\n{shown.sentence}{bars}"
         if len(text) < longest:
             break
@@ -163,11 +162,13 @@ def _columns(shown: Day, count: int) -> Iterator[tuple[Interval, State]]:
 
 def _bars(shown: Day, most_columns: int) -> tuple[str, int]:
     """The outline of the bars, those that are narrower than a column added up; and what the highest one stands for."""
-    length = (shown.span.end - shown.span.start) / most_columns
+    column = (shown.span.end - shown.span.start) / most_columns
     rows: dict[Interval, int] = defaultdict(int)
     for bar in shown.bars:
+        width = bar.span.end - bar.span.start
+        length = -(-column // width) * width  # whole bars: else some columns would hold more of them than others
         begin = floor(bar.span.start, length)
-        rows[bar.span if bar.span.end - bar.span.start >= length else Interval(begin, begin + length)] += bar.rows
+        rows[Interval(begin, begin + length)] += bar.rows
     highest = max(rows.values(), default=0)
     if not highest:
         return "", 0

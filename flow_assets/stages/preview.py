@@ -1,4 +1,4 @@
-"""What do delivered rows look like? The first few of the first part, read back from its file before it is sent.
+"""What do delivered rows look like? The first few of the first parts, read back from their files before they are sent.
 
 That costs no second scan of the source, and shows what was encoded, not what was meant. A look that fails says so and stops nothing.
 """
@@ -8,7 +8,7 @@ import gzip
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from flow_assets.spec.source import Source
 from flow_assets.stages.parts import Part
 
 ROWS: Final = 5
+PARTS: Final = 5
 COLUMNS: Final = 30
 CHARACTERS: Final = 40
 LONGEST_LINE: Final = 1 << 20
@@ -31,7 +32,7 @@ MASK: Final = "•••"
 
 @dataclass(frozen=True)
 class Preview:
-    """Up to five rows and thirty columns of one part; values are text, cut, and ``•••`` where they are sensitive.
+    """Up to five rows and thirty columns; values are text, cut, and ``•••`` where they are sensitive.
 
     ``further`` is the number of columns that are not shown. ``untold`` says why there are no rows, if there should be some.
     """
@@ -41,9 +42,14 @@ class Preview:
     further: int = 0
     untold: str = ""
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether there is no sense in looking at another part."""
+        return bool(self.untold) or len(self.rows) >= ROWS
+
 
 class FirstRows:
-    """Looks at the first part that goes by, if the flow asks for a preview; ``found`` is what it saw."""
+    """Looks at the first parts that go by until it has seen enough rows, if the flow asks for a preview; ``found`` is what it saw."""
 
     def __init__(self, flow: Flow, source: Source, available: Sequence[Column], columns: Sequence[Column]) -> None:
         self._flow, self._source, self._available, self._columns = flow, source, available, columns
@@ -51,12 +57,12 @@ class FirstRows:
 
     def of(self, parts: Iterable[Part]) -> Iterator[Part]:
         """The same parts."""
-        for part in parts:
-            if self._flow.preview and self.found is None:
-                self.found = self._look(part)
+        for number, part in enumerate(parts):
+            if self._flow.preview and number < PARTS and not (self.found and self.found.is_enough):
+                self.found = self._with(part, self.found)
             yield part
 
-    def _look(self, part: Part) -> Preview:
+    def _with(self, part: Part, before: Preview | None) -> Preview:
         masked, source = masked_columns(self._source), f"the source {self._source.name}"
         unknown = masked - {column.name.lower() for column in self._available}
         if self._source.sensitive is None:
@@ -64,9 +70,10 @@ class FirstRows:
         if unknown:  # misspelt, perhaps: then the column that is meant would be shown
             return Preview(untold=f"{source} calls columns sensitive that its table lacks: {', '.join(sorted(unknown))}")
         try:
-            return preview(part.file, self._flow, [column.name for column in self._columns], masked)
+            seen = preview(part.file, self._flow, [column.name for column in self._columns], masked)
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not stop a delivery
-            return Preview(untold=f"the part could not be read back ({type(error).__name__})")
+            return Preview(untold=f"a part could not be read back ({type(error).__name__})")
+        return replace(seen, rows=(*(before.rows if before else ()), *seen.rows)[:ROWS])
 
 
 def masked_columns(source: Source) -> set[str]:
