@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from flow_assets.defs.keys import Keys
 from flow_assets.defs.observations import sources_observed
 from flow_assets.defs.partitions import Partitions
 from flow_assets.defs.resources import FlowProject, default_duckdb, default_s3, project_resource
+from flow_assets.defs.retention import KEEP, history_trimmed
 from flow_assets.defs.sensors import deliveries_due
 from flow_assets.defs.sources import source_asset
 from flow_assets.spec.destination import S3Destination
@@ -36,6 +38,7 @@ def load_flows(
     ledger: str | None = None,
     resources: Mapping[str, Any] | None = None,
     sensor_running: bool = False,
+    keep_history: timedelta | None = KEEP,
 ) -> dg.Definitions:
     """The flows of a folder of specs as Dagster definitions, ready to be merged with others.
 
@@ -49,6 +52,8 @@ def load_flows(
         resources: take the place of ours by key: ``s3_<destination>`` (an ``S3Resource``), ``duckdb_<source>`` (a ``DuckDBResource``),
             ``delivery_<destination>`` (an IO manager), ``flow_project``.
         sensor_running: whether the sensors are on before anybody switched them on.
+        keep_history: how long Dagster remembers these flows' runs and logs, at least a day; None: for ever. Partitions keep their status,
+            and other code locations their runs.
     """
     keys = Keys.below(key_prefix)
     specs, problems = load_specs_tolerantly(Path(path))
@@ -67,6 +72,7 @@ def load_flows(
                 *([sources_observed(specs, keys, sensor_running)] if specs.sources else []),
                 *([ingests_due(specs, keys, sensor_running)] if specs.ingests else []),
                 *([alerts_due(keys, broken, sensor_running)] if specs.alerts else []),
+                *([history_trimmed(specs, keys, keep_history, sensor_running)] if keep_history else []),
             ],
             resources=_resources(project, keys, partitions) | dict(resources or {}),
         )

@@ -94,5 +94,14 @@ class Keys:
         """The sensor that tells people of trouble."""
         return self._joined("alerts_due")
 
+    def retention_sensor(self) -> str:
+        """The sensor that forgets what is old."""
+        return self._joined("history_trimmed")
+
+    def sensors(self) -> tuple[str, ...]:
+        """All of them."""
+        requesting = (self.sensor(), self.audits_sensor(), self.ingests_sensor())
+        return (*requesting, self.freshness_sensor(), self.observations_sensor(), self.alerts_sensor(), self.retention_sensor())
+
     def _joined(self, *words: str) -> str:
         return re.sub(r"[^A-Za-z0-9_]", "_", "_".join((*self.prefix, *words)))

@@ -1,0 +1,129 @@
+"""What must Dagster keep of what happened long ago? The newest event of each asset's partition, and the newest result of each check.
+
+Deleting a run with Dagster's own means deletes its materializations too, and with them the status of their partitions. So rows are chosen
+here, by SQL over the tables that Dagster's SQLite and PostgreSQL storages share: it has no call that does.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.events import DagsterEventType
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._serdes import deserialize_value, serialize_value
+from sqlalchemy import Connection, delete, func, or_, select, update
+
+AT_ONCE: Final = 300
+"""Rows of one transaction: deliveries wait for no longer one."""
+LONG_EVENT: Final = 3_000
+"""Letters. A longer event has tables in it, and old ones are left to the manifest."""
+KEPT_METADATA: Final = ("outcome", "interval", "rows", "report")
+
+_events, _checks, _tags = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c, AssetEventTagsTable.c
+_STATUS: Final = [DagsterEventType.ASSET_MATERIALIZATION.value, DagsterEventType.ASSET_OBSERVATION.value]
+_OF_ASSETS: Final = [
+    *_STATUS,
+    DagsterEventType.ASSET_FAILED_TO_MATERIALIZE.value,
+    DagsterEventType.FRESHNESS_STATE_CHANGE.value,
+]
+_RUNLESS: Final = ""
+
+
+def readable(instance: dg.DagsterInstance) -> SqlEventLogStorage | None:
+    """The event storage, if it is one of those whose tables are known here."""
+    storage = instance.event_log_storage
+    return storage if isinstance(storage, SqlEventLogStorage) else None
+
+
+def drop_steps(storage: SqlEventLogStorage, run_id: str) -> None:
+    """Drop what a run logged, but what tells a partition's status. SQLite keeps a copy of everything in a file of the run: it goes, too."""
+    with storage.index_connection() as connection:
+        logged = or_(_events.dagster_event_type.is_(None), _events.dagster_event_type.not_in(_STATUS))
+        connection.execute(delete(SqlEventLogStorageTable).where(_events.run_id == run_id, logged))
+    if isinstance(storage, SqliteEventLogStorage):
+        file = storage.path_for_shard(run_id)
+        for each in (file, f"{file}-wal", f"{file}-shm"):
+            with suppress(FileNotFoundError):
+                Path(each).unlink()
+
+
+def drop_outdated(storage: SqlEventLogStorage, asset: dg.AssetKey, before: datetime) -> int:
+    """Drop an asset's events from before that time which a newer one of the same kind and partition has replaced, a bounded number."""
+    ours = (_events.asset_key == asset.to_string(), _events.dagster_event_type.in_(_OF_ASSETS))
+    newest = select(func.max(_events.id)).where(*ours).group_by(_events.dagster_event_type, _events.partition)
+    outdated = select(_events.id).where(*ours, _events.timestamp < _naive(before), _events.id.not_in(newest)).limit(AT_ONCE)
+    with storage.index_connection() as connection:
+        ids = connection.execute(outdated).scalars().all()
+        _drop_events(connection, ids)
+    return len(ids)
+
+
+def drop_outdated_checks(storage: SqlEventLogStorage, asset: dg.AssetKey, before: datetime) -> int:
+    """Likewise the results of its checks: the newest of each stays, and the newest that was evaluated."""
+    ours = _checks.asset_key == asset.to_string()
+    newest = select(func.max(_checks.id)).where(ours).group_by(_checks.check_name, _checks.partition)
+    evaluated = newest.where(_checks.evaluation_event_storage_id.is_not(None))
+    outdated = select(_checks.id, _checks.evaluation_event_storage_id).where(
+        ours, _checks.create_timestamp < _naive(before), _checks.id.not_in(newest), _checks.id.not_in(evaluated)
+    )
+    with storage.index_connection() as connection:
+        found = connection.execute(outdated.limit(AT_ONCE)).all()
+        if found:
+            connection.execute(delete(AssetCheckExecutionsTable).where(_checks.id.in_([row[0] for row in found])))
+        _drop_events(connection, [row[1] for row in found if row[1] is not None])
+    return len(found)
+
+
+def shorten(storage: SqlEventLogStorage, asset: dg.AssetKey, before: datetime) -> int:
+    """Take the tables out of an asset's long materializations from before that time, a bounded number: the manifests have them."""
+    long = select(_events.id, _events.event).where(
+        _events.asset_key == asset.to_string(),
+        _events.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value,
+        _events.timestamp < _naive(before),
+        func.length(_events.event) > LONG_EVENT,
+    )
+    with storage.index_connection() as connection:
+        found = connection.execute(long.order_by(_events.id).limit(AT_ONCE)).all()
+        shortened = {row.id: text for row in found if len(text := _shortened(row.event)) < len(row.event)}
+        for row_id, text in shortened.items():
+            connection.execute(update(SqlEventLogStorageTable).where(_events.id == row_id).values(event=text))
+    return len(shortened)
+
+
+def drop_copies(storage: SqlEventLogStorage, before: datetime) -> int:
+    """SQLite keeps events without a run twice. Drop the copies that nobody reads, whosever they are, a bounded number."""
+    if not isinstance(storage, SqliteEventLogStorage) or not Path(storage.path_for_shard(_RUNLESS)).exists():
+        return 0
+    with storage.run_connection(_RUNLESS) as connection:
+        ids = connection.execute(select(_events.id).where(_events.timestamp < _naive(before)).limit(AT_ONCE)).scalars().all()
+        if ids:
+            connection.execute(delete(SqlEventLogStorageTable).where(_events.id.in_(ids)))
+    return len(ids)
+
+
+def _drop_events(connection: Connection, ids: Sequence[int]) -> None:
+    if ids:
+        connection.execute(delete(AssetEventTagsTable).where(_tags.event_id.in_(ids)))
+        connection.execute(delete(SqlEventLogStorageTable).where(_events.id.in_(ids)))
+
+
+def _shortened(text: str) -> str:
+    entry: Any = deserialize_value(text, dg.EventLogEntry)
+    event = entry.dagster_event
+    made: dg.AssetMaterialization = event.event_specific_data.materialization
+    kept = {name: made.metadata[name] for name in KEPT_METADATA if name in made.metadata}
+    short = dg.AssetMaterialization(
+        asset_key=made.asset_key, description=made.description, metadata=kept, partition=made.partition, tags=made.tags
+    )
+    data = event.event_specific_data._replace(materialization=short)
+    return serialize_value(entry._replace(dagster_event=event._replace(event_specific_data=data)))
+
+
+def _naive(moment: datetime) -> datetime:
+    """As Dagster's tables hold it: UTC, unsaid."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
