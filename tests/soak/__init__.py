@@ -1,0 +1,1 @@
+"""Hours of operation in minutes, with real servers, a real daemon, and everything going wrong: ``make soak``."""
