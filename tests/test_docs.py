@@ -40,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "project"
     create_demo(folder, datetime(2026, 1, 1, 6, tzinfo=UTC))
     example = next(text for page, text in blocks("yaml") if page == "README.md")
-    (folder / "flow_specs/flows/shop_feed.yaml").write_text(example)
+    (folder / "flow_specs/flows/web_feed.yaml").write_text(example)
     return folder
 
 
