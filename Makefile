@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 3
 
-.PHONY: setup demo ui test lives servers lint format bench docs lock clean
+.PHONY: setup demo ui test lives soak servers lint format bench docs lock clean
 
 setup: .venv/.ready  ## Create .venv with the locked dependencies
 
@@ -26,6 +26,9 @@ test: setup servers  ## The whole test suite
 lives: setup servers  ## Random lives of flows that nobody lived before, until one of them fails or ten rounds are over
 	for round in 1 2 3 4 5 6 7 8 9 10; do FLOW_LIFE_SEED=new $(BIN)/python -m pytest -n $(WORKERS) tests/test_life.py || exit 1; done
 
+soak: setup servers  ## Hours of operation in some minutes while everything goes wrong: servers, daemon, specs, secrets
+	$(BIN)/python -m tests.soak
+
 servers:  ## Debian packages of the servers and the browser that tests use (only as root; otherwise their cases are skipped by name)
 	sh tests/install_servers.sh
 
@@ -44,6 +47,9 @@ bench: setup  ## Measure; results in benchmarks/RESULTS.md
 
 docs: setup  ## Write the reference and the JSON Schemas anew from the models
 	$(BIN)/python -m flow_assets.spec.reference
+
+screenshots: setup servers  ## Take the pictures of the documentation anew, in Dagster's real UI
+	$(BIN)/python -m tests.screenshots
 
 lock: setup  ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
