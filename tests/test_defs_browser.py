@@ -65,6 +65,21 @@ def launch_backfill(address: str, first: str, last: str) -> None:
         browser.close()
 
 
+def shown(address: str, asset: str, key: str, text: str) -> str:
+    """What a person reads of a partition, once it shows a text."""
+    from playwright.sync_api import TimeoutError, sync_playwright
+
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        for _ in range(12):  # until the run has told what it did
+            page.goto(f"{address}/assets/{asset}?view=partitions&partition={key}")
+            with suppress(TimeoutError):
+                page.get_by_text(text).first.wait_for(timeout=10_000)
+                break
+        return page.inner_text("body")
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
 def test_a_backfill_of_three_days_of_quarter_hours_is_one_run_and_changes_what_really_changed(tmp_path: Path) -> None:
@@ -82,7 +97,9 @@ def test_a_backfill_of_three_days_of_quarter_hours_is_one_run_and_changes_what_r
     with daemon(tmp_path) as running, webserver(tmp_path) as address:
         launch_backfill(address, f"{start:%Y-%m-%dT%H%M}", f"{end - timedelta(minutes=15):%Y-%m-%dT%H%M}")
         wait_for(lambda: bool(book.regenerations("feed")), running, tmp_path / "daemon.log")
+        said = shown(address, "flows/feed", f"{start:%Y-%m-%dT%H%M}", "regenerated")
 
+    assert f"DELETE FROM t WHERE t >= TIMESTAMPTZ '{start:%Y-%m-%d} 00:00:00+00' AND t < TIMESTAMPTZ '{end:%Y-%m-%d} 00:00:00+00'" in said
     [done] = book.regenerations("feed")
     assert (done.manifest.span.start, done.manifest.span.end) == (start, end)  # type: ignore[union-attr]
     assert loaded(tmp_path) == before - gone

@@ -178,7 +178,10 @@ def _partitions_table(partitions: Sequence[PartitionRows]) -> dg.MetadataValue[A
 
 def _cut(records: list[dg.TableRecord], first: str) -> list[dg.TableRecord]:
     more = len(records) - MAX_TABLE_ROWS
-    return records if more <= 0 else [*records[:MAX_TABLE_ROWS], dg.TableRecord({first: f"… and {more} more: see the manifest"})]
+    if more <= 0:
+        return records
+    blank = dict.fromkeys(records[0].data, "")  # Dagster refuses tables whose records differ in their fields
+    return [*records[:MAX_TABLE_ROWS], dg.TableRecord(blank | {first: f"… and {more} more: see the manifest"})]
 
 
 def _table(**columns: str) -> dg.TableSchema:

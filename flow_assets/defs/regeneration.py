@@ -20,7 +20,7 @@ from flow_assets.spec.flow import Flow
 from flow_assets.spec.source import DuckDBSource
 from flow_assets.spec.specs import Specs
 
-CARRIED: Final = ("destination", "report", "manifest", "cursor", "dagster/uri", "dagster/column_schema", "columns")
+CARRIED: Final = ("destination", "report", "manifest", "cursor", "dagster/uri")
 """What is said of a regenerated partition as it is of a delivery."""
 
 
@@ -38,16 +38,18 @@ def regeneration(specs: Specs, flow: Flow, keys: Keys) -> tuple[Callable[[Any], 
             for span in spans(flow.partition_by, context.partition_keys):
                 done = regenerate(line, span, now=clock.now())
                 context.log.info("regenerated %s to %s: %s", span.start, span.end, done.report_path)
-                for key in context.partition_keys:
-                    if within(flow.partition_by, key, span):
-                        context.add_asset_metadata(regenerated_metadata(specs, flow, done, key, span), partition_key=key)
+                everything = delivery_metadata(done.manifest, done.report_path, "regenerated", specs)
+                keys_within = [key for key in context.partition_keys if within(flow.partition_by, key, span)]
+                for key in keys_within:
+                    shown = preview_metadata(done.preview) if key == keys_within[-1] else {}
+                    said = regenerated_metadata(specs, flow, done, everything, key, span) | shown
+                    context.add_asset_metadata(said, partition_key=key)
 
     return run, [key for key in (keys.project(), duckdb, s3) if key]
 
 
-def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, span: Interval) -> Metadata:
-    """What is shown on a regenerated partition."""
-    everything = delivery_metadata(done.manifest, done.report_path, "regenerated", specs)
+def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, everything: Metadata, key: str, span: Interval) -> Metadata:
+    """What is shown on a regenerated partition; ``everything`` is what a delivery would show."""
     rows, event_time = _rows(done.manifest, key), specs.sources[flow.source].columns.event_time
     said: Metadata = {
         "outcome": everything["outcome"],
@@ -57,7 +59,6 @@ def regenerated_metadata(specs: Specs, flow: Flow, done: Delivered, key: str, sp
         "sql": dg.MetadataValue.md(f"```sql\n{removal_sql(event_time, done.manifest.type_of(event_time), span)}\n```"),
         "files": [file.path for file in done.manifest.files if file.partition == key],
         **{name: everything[name] for name in CARRIED if name in everything},
-        **preview_metadata(done.preview),
         "dagster/partition_row_count": rows,
     }
     return in_reading_order(said)
