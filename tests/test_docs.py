@@ -1,5 +1,6 @@
 """What the documentation shows is true: every command runs, every YAML example is valid, every file that it links is there."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -65,6 +66,11 @@ def test_every_command_in_the_documentation_runs(page: str, words: list[str], pr
                 result = CliRunner().invoke(flows, ["alert", *arguments])
                 Path("flow_specs/alerts.yaml").unlink()
             assert result.exit_code == 0, result.output
+        case ["flows", "doctor", *arguments]:
+            # The demo's servers are gone, its secrets are not set, and its flows have been late since 2026-01-01.
+            found = json.loads(CliRunner().invoke(flows, ["doctor", "--json", *arguments]).stdout)
+            failed = {check["name"].split()[0] for check in found if check["verdict"] == "failed"}
+            assert failed <= {"flow", "secrets"}, found
         case ["flows", *arguments]:
             result = CliRunner().invoke(flows, arguments)
             assert result.exit_code == 0, result.output

@@ -23,6 +23,7 @@ from flow_assets.ledger import (
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
+from flow_assets.ledger.examine import Examined, examine
 from flow_assets.ledger.failures import Failure
 from flow_assets.ledger.manifest import CursorSpan, Manifest
 from flow_assets.ledger.migrations import migrate
@@ -291,6 +292,10 @@ class Ledger:
             BusyError: another one still holds it after ``wait``; names it and since when.
         """
         return claims.claim(self._database, flow, holder, wait)
+
+    def examine(self) -> Examined:
+        """What it knows of its machine; whatever would keep it from being read and written is raised."""
+        return examine(self._database)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
