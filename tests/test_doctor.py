@@ -121,6 +121,14 @@ def test_a_ledger_of_a_later_version_is_refused(project: Path) -> None:
     assert found["spool"][0] == "passed"  # the rest is looked at all the same
 
 
+def test_a_ledger_that_takes_no_writes_is_told(project: Path) -> None:
+    Ledger(f"sqlite:///{project / '.flows/ledger.db'}").close()
+    with sqlite3.connect(project / ".flows/ledger.db") as database:
+        database.execute("CREATE TRIGGER full BEFORE UPDATE ON schema_version BEGIN SELECT RAISE(FAIL, 'the disk is full'); END")
+    code, found = examined("--offline")
+    assert (code, found["ledger"][0], "the disk is full" in found["ledger"][1]) == (1, "failed", True)
+
+
 def test_a_state_folder_that_cannot_be_written_is_told(project: Path) -> None:
     (project / "file").write_text("")
     code, found = examined("--offline", "--state", str(project / "file/state"))

@@ -51,6 +51,7 @@ def _connect(what: str, spec: Destination, project: Path, folder: str, environ: 
     if unset := missing(spec, environ):
         return Check(what, "skipped", f"not tried: {', '.join(unset)} not set")
     told: list[str] = []
+    # Disconnected before the steps end: they would remove what they wrote, and have not written.
     with open_destination(spec, project, environ, attempts=1) as opened:
         steps: Iterator[Step] = opened.check(folder)
         for step in steps:
@@ -59,7 +60,6 @@ def _connect(what: str, spec: Destination, project: Path, folder: str, environ: 
             told.append(step.message)
             if step.name == LAST_STEP[spec.type]:
                 break
-        opened.close()  # before the steps are: they would remove what they have not written
     return Check(what, "passed", f"{'; '.join(told)} (`flows probe {spec.name}` also writes)")
 
 
