@@ -1,15 +1,18 @@
 """What the UI says of a delivery and of columns, whatever their number."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from flow_assets.defs.columns import MAX_COLUMNS
-from flow_assets.defs.metadata import MAX_TABLE_ROWS, balance, delivery_metadata
+from flow_assets.defs.event_rows import readable, shorten
+from flow_assets.defs.metadata import MAX_TABLE_ROWS, balance, delivery_metadata, preview_metadata
 from flow_assets.ledger.manifest import File, PartitionRows, Rows, SchemaColumn
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.specs import Specs
+from flow_assets.stages.preview import Preview
 from tests.dagster_flows import definitions
 from tests.deliveries import manifest
 from tests.lines import FLOW, SOURCE, write_specs
@@ -61,6 +64,18 @@ def test_delivered_columns_say_what_they_are_and_what_the_flows_rules_make_of_th
     assert found["site"].constraints == dg.TableColumnConstraints(nullable=False, other=["one of 101, 102"])
     assert found["consent"].constraints == dg.TableColumnConstraints(nullable=False, other=["always true"])
     assert found["other"].constraints == dg.TableColumnConstraints()
+
+
+def test_a_preview_is_forgotten_with_the_tables_however_short_it_is() -> None:
+    flow, instance = dg.AssetKey(["deliveries", "feed"]), dg.DagsterInstance.ephemeral()
+    shown = preview_metadata(Preview(("who", "n"), (("•••", "1"),)))
+    instance.report_runless_asset_event(dg.AssetMaterialization(flow, partition="one", metadata={"outcome": "delivered", **shown}))
+    instance.report_runless_asset_event(dg.AssetMaterialization(flow, partition="two", metadata={"outcome": "delivered", "bytes": 7}))
+    storage = readable(instance)
+    assert storage is not None
+    assert [shorten(storage, flow, datetime.now(UTC) + timedelta(seconds=n)) for n in (9, 9)] == [1, 0]
+    found = instance.fetch_materializations(flow, limit=9).records
+    assert [sorted(record.asset_materialization.metadata) for record in found] == [["bytes", "outcome"], ["outcome"]]  # type: ignore[union-attr]
 
 
 def test_so_many_columns_that_nobody_reads_them_are_counted(specs: Specs) -> None:

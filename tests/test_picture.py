@@ -135,3 +135,16 @@ def test_the_newest_delivery_of_a_run_carries_it(tmp_path: Path, monkeypatch: py
     assert "10:00 to 2026-01-01 11:00 UTC, intervals:  \n2 with rows (green), 1 empty (thin), 0 failed (red), 1 waiting (grey)." in said
     assert "the highest bar 15." in said
     assert pictures(materialize(defs, instance, [["deliveries", "feed"]], key(1))) == [], "something newer is delivered"
+
+
+def test_what_failed_is_seen_on_the_last_delivery_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flow_assets.defs.clock.now", lambda: START + HOUR)
+    write_flows(tmp_path)
+    write_events(tmp_path, each_minute(START, 60))
+    file = tmp_path / "delivered/out/feed/20260101T104500Z_delivery.report"
+    file.mkdir(parents=True)  # where the third report should be
+    result = materialize(definitions(tmp_path), dg.DagsterInstance.ephemeral(), [["deliveries", "feed"]], key(0), key(3))
+    assert not result.success
+    ((partition, said),) = pictures(result)
+    assert partition == key(1)
+    assert "2 with rows (green), 0 empty (thin), 1 failed (red), 1 waiting (grey)." in said

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flow_assets.plan.columns import Column
-from flow_assets.spec.check import check_columns
+from flow_assets.spec.check import check_columns, sensitive_problems
 from flow_assets.spec.load import load_specs
 from tests.spec_project import FLOW, PARQUET, SOURCE, with_line, write_specs
 
@@ -111,3 +111,13 @@ def test_a_table_of_unavailable_columns_leaves_nothing(tmp_path: Path) -> None:
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     flow = with_line(with_line(FLOW, 6, "properties: {include: [a, b]}"), 7, "where: c and d")
     assert len(_problems(tmp_path, flow=flow, columns={"x": "VARCHAR"})) == 8
+
+
+def test_a_sensitive_column_that_the_table_lacks_is_warned_of_and_stops_nothing(tmp_path: Path) -> None:
+    source = SOURCE + "sensitive: [PAGE_URL, visitor_ip]\n"
+    assert _problems(tmp_path, source=source) == []
+    (problem,) = sensitive_problems(
+        "web_events", load_specs(tmp_path / "flow_specs"), [Column(name, kind) for name, kind in COLUMNS.items()]
+    )
+    assert problem.severity == "warning"
+    assert "sensitive[1]: the table has no column `visitor_ip`" in str(problem)

@@ -47,6 +47,7 @@ ONE_LINE_WRONG = [
     ("flows/shop_feed.yaml", 9, "every: 15", 9, "every", "not one of the allowed values"),
     ("flows/shop_feed.yaml", 9, "evry: 15m", 9, "evry", "not a known key — did you mean `every`?"),
     ("flows/shop_feed.yaml", 9, "evry: 15m", 1, "every", "is missing"),
+    ("flows/shop_feed.yaml", 10, "preview: true", 10, "preview", "does not say which columns are sensitive — add `sensitive: [...]`"),
     ("flows/shop_feed.yaml", 10, "partition_by: hours", 10, "partition_by", "did you mean `hour`?"),
     ("flows/shop_feed.yaml", 11, "destination: xyz", 11, "destination", "add destinations/xyz.yaml, or use `bucket`, `here`"),
     ("flows/shop_feed.yaml", 12, "folder: ../up", 12, "folder", "`..`"),

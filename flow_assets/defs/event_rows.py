@@ -6,7 +6,8 @@ here, by SQL over the tables that Dagster's SQLite and PostgreSQL storages share
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, As
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import deserialize_value, serialize_value
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, delete, func, or_, select, update
 
 AT_ONCE: Final = 300
 """Rows of one transaction: deliveries wait for no longer one."""
@@ -40,11 +41,38 @@ def readable(instance: dg.DagsterInstance) -> SqlEventLogStorage | None:
     return storage if isinstance(storage, SqlEventLogStorage) else None
 
 
+@dataclass(frozen=True)
+class Until:
+    """What is old: rows of the two tables up to these ids. Years of rows are told apart by ids, which are in the indexes; times are not."""
+
+    events: int
+    recent_events: int
+    checks: int
+
+    @classmethod
+    def before(cls, storage: SqlEventLogStorage, before: datetime) -> "Until":
+        """Rows from before that time; ``recent_events`` became old in the last week."""
+        with storage.index_connection() as connection:
+            events, recent = (last_before(connection, _events.id, _events.timestamp, at) for at in (before, before - timedelta(days=7)))
+            return cls(events, recent, last_before(connection, _checks.id, _checks.create_timestamp, before))
+
+
+def last_before(connection: Connection, id_: Column[Any], time: Column[Any], before: datetime) -> int:
+    """The newest id of a table from before that time, 0 if there is none: by halves, as times grow with ids."""
+    low, high = 0, connection.execute(select(func.max(id_))).scalar_one() or 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        found, at = connection.execute(select(id_, time).where(id_ >= middle).order_by(id_).limit(1)).one()
+        low, high = (found, high) if at < _naive(before) else (low, middle - 1)
+    return int(low)
+
+
 def drop_steps(storage: SqlEventLogStorage, run_id: str) -> None:
     """Drop what a run logged, but what tells a partition's status. SQLite keeps a copy of everything in a file of the run: it goes, too."""
     with storage.index_connection() as connection:
         logged = or_(_events.dagster_event_type.is_(None), _events.dagster_event_type.not_in(_STATUS))
         connection.execute(delete(SqlEventLogStorageTable).where(_events.run_id == run_id, logged))
+        _shorten(connection, _events.run_id == run_id)
     if isinstance(storage, SqliteEventLogStorage):
         file = storage.path_for_shard(run_id)
         for each in (file, f"{file}-wal", f"{file}-shm"):
@@ -52,24 +80,24 @@ def drop_steps(storage: SqlEventLogStorage, run_id: str) -> None:
                 Path(each).unlink()
 
 
-def drop_outdated(storage: SqlEventLogStorage, asset: dg.AssetKey, before: datetime) -> int:
-    """Drop an asset's events from before that time which a newer one of the same kind and partition has replaced, a bounded number."""
+def drop_outdated(storage: SqlEventLogStorage, asset: dg.AssetKey, until: Until) -> int:
+    """Drop an asset's old events which a newer one of the same kind and partition has replaced, a bounded number."""
     ours = (_events.asset_key == asset.to_string(), _events.dagster_event_type.in_(_OF_ASSETS))
     newest = select(func.max(_events.id)).where(*ours).group_by(_events.dagster_event_type, _events.partition)
-    outdated = select(_events.id).where(*ours, _events.timestamp < _naive(before), _events.id.not_in(newest)).limit(AT_ONCE)
+    outdated = select(_events.id).where(*ours, _events.id <= until.events, _events.id.not_in(newest)).limit(AT_ONCE)
     with storage.index_connection() as connection:
         ids = connection.execute(outdated).scalars().all()
         _drop_events(connection, ids)
     return len(ids)
 
 
-def drop_outdated_checks(storage: SqlEventLogStorage, asset: dg.AssetKey, before: datetime) -> int:
+def drop_outdated_checks(storage: SqlEventLogStorage, asset: dg.AssetKey, until: Until) -> int:
     """Likewise the results of its checks: the newest of each stays, and the newest that was evaluated."""
     ours = _checks.asset_key == asset.to_string()
     newest = select(func.max(_checks.id)).where(ours).group_by(_checks.check_name, _checks.partition)
     evaluated = newest.where(_checks.evaluation_event_storage_id.is_not(None))
     outdated = select(_checks.id, _checks.evaluation_event_storage_id).where(
-        ours, _checks.create_timestamp < _naive(before), _checks.id.not_in(newest), _checks.id.not_in(evaluated)
+        ours, _checks.id <= until.checks, _checks.id.not_in(newest), _checks.id.not_in(evaluated)
     )
     with storage.index_connection() as connection:
         found = connection.execute(outdated.limit(AT_ONCE)).all()
@@ -79,20 +107,11 @@ def drop_outdated_checks(storage: SqlEventLogStorage, asset: dg.AssetKey, before
     return len(found)
 
 
-def shorten(storage: SqlEventLogStorage, asset: dg.AssetKey, before: datetime) -> int:
-    """Take the tables out of an asset's long materializations from before that time, a bounded number: the manifests have them."""
-    long = select(_events.id, _events.event).where(
-        _events.asset_key == asset.to_string(),
-        _events.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value,
-        _events.timestamp < _naive(before),
-        func.length(_events.event) > LONG_EVENT,
-    )
+def shorten_runless(storage: SqlEventLogStorage, asset: dg.AssetKey, until: Until) -> int:
+    """Take the tables out of an asset's materializations that no run made and that became old in the last week, a bounded number."""
+    lately = (_events.id > until.recent_events, _events.id <= until.events)
     with storage.index_connection() as connection:
-        found = connection.execute(long.order_by(_events.id).limit(AT_ONCE)).all()
-        shortened = {row.id: text for row in found if len(text := _shortened(row.event)) < len(row.event)}
-        for row_id, text in shortened.items():
-            connection.execute(update(SqlEventLogStorageTable).where(_events.id == row_id).values(event=text))
-    return len(shortened)
+        return _shorten(connection, _events.asset_key == asset.to_string(), _events.run_id == _RUNLESS, *lately)
 
 
 def drop_copies(storage: SqlEventLogStorage, before: datetime) -> int:
@@ -100,7 +119,8 @@ def drop_copies(storage: SqlEventLogStorage, before: datetime) -> int:
     if not isinstance(storage, SqliteEventLogStorage) or not Path(storage.path_for_shard(_RUNLESS)).exists():
         return 0
     with storage.run_connection(_RUNLESS) as connection:
-        ids = connection.execute(select(_events.id).where(_events.timestamp < _naive(before)).limit(AT_ONCE)).scalars().all()
+        until = last_before(connection, _events.id, _events.timestamp, before)
+        ids = connection.execute(select(_events.id).where(_events.id <= until).limit(AT_ONCE)).scalars().all()
         if ids:
             connection.execute(delete(SqlEventLogStorageTable).where(_events.id.in_(ids)))
     return len(ids)
@@ -110,6 +130,17 @@ def _drop_events(connection: Connection, ids: Sequence[int]) -> None:
     if ids:
         connection.execute(delete(AssetEventTagsTable).where(_tags.event_id.in_(ids)))
         connection.execute(delete(SqlEventLogStorageTable).where(_events.id.in_(ids)))
+
+
+def _shorten(connection: Connection, *which: ColumnElement[bool]) -> int:
+    """Take the tables out of long materializations, a bounded number: the manifests have them."""
+    made = _events.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value
+    long = select(_events.id, _events.event).where(made, *which, func.length(_events.event) > LONG_EVENT)
+    found = connection.execute(long.limit(AT_ONCE)).all()
+    shortened = {row.id: text for row in found if len(text := _shortened(row.event)) < len(row.event)}
+    for row_id, text in shortened.items():
+        connection.execute(update(SqlEventLogStorageTable).where(_events.id == row_id).values(event=text))
+    return len(shortened)
 
 
 def _shortened(text: str) -> str:

@@ -210,7 +210,7 @@ class Flow(Strict):
     )
     preview: Flag = Field(
         default=False,
-        description="`true`: each delivery shows a few of its rows in Dagster, where they stay as long as its run does. "
+        description="`true`: each delivery shows a few of its rows in Dagster, where they stay as long as runs are kept. "
         "The source must say in `sensitive` which columns are masked.",
     )
     heal: Flag = Field(
