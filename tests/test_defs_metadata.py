@@ -1,13 +1,12 @@
 """What the UI says of a delivery and of columns, whatever their number."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from flow_assets.defs.columns import MAX_COLUMNS
-from flow_assets.defs.event_rows import readable, shorten
+from flow_assets.defs.event_rows import Until, readable, shorten_runless
 from flow_assets.defs.metadata import MAX_TABLE_ROWS, balance, delivery_metadata, preview_metadata
 from flow_assets.ledger.manifest import File, PartitionRows, Rows, SchemaColumn
 from flow_assets.spec.load import load_specs
@@ -73,7 +72,8 @@ def test_a_preview_is_forgotten_with_the_tables_however_short_it_is() -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization(flow, partition="two", metadata={"outcome": "delivered", "bytes": 7}))
     storage = readable(instance)
     assert storage is not None
-    assert [shorten(storage, flow, datetime.now(UTC) + timedelta(seconds=n)) for n in (9, 9)] == [1, 0]
+    everything = Until(events=9, recent_events=0, checks=0)
+    assert [shorten_runless(storage, flow, everything) for _ in range(2)] == [1, 0]
     found = instance.fetch_materializations(flow, limit=9).records
     assert [sorted(record.asset_materialization.metadata) for record in found] == [["bytes", "outcome"], ["outcome"]]  # type: ignore[union-attr]
 

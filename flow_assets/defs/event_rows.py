@@ -133,9 +133,10 @@ def _drop_events(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def _shorten(connection: Connection, *which: ColumnElement[bool]) -> int:
-    """Take the tables out of long materializations, a bounded number: the manifests have them."""
+    """Take the tables out of long materializations, and previews out of any, a bounded number: the manifests have the tables."""
     made = _events.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value
-    long = select(_events.id, _events.event).where(made, *which, func.length(_events.event) > LONG_EVENT)
+    long_or_shows_rows = or_(func.length(_events.event) > LONG_EVENT, _events.event.contains('"preview"'))
+    long = select(_events.id, _events.event).where(made, *which, long_or_shows_rows)
     found = connection.execute(long.limit(AT_ONCE)).all()
     shortened = {row.id: text for row in found if len(text := _shortened(row.event)) < len(row.event)}
     for row_id, text in shortened.items():
