@@ -72,7 +72,8 @@ def drop_steps(storage: SqlEventLogStorage, run_id: str) -> None:
     with storage.index_connection() as connection:
         logged = or_(_events.dagster_event_type.is_(None), _events.dagster_event_type.not_in(_STATUS))
         connection.execute(delete(SqlEventLogStorageTable).where(_events.run_id == run_id, logged))
-        _shorten(connection, _events.run_id == run_id)
+        while _shorten(connection, _events.run_id == run_id) >= AT_ONCE:
+            pass
     if isinstance(storage, SqliteEventLogStorage):
         file = storage.path_for_shard(run_id)
         for each in (file, f"{file}-wal", f"{file}-shm"):

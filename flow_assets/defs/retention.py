@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,6 +99,11 @@ class History:
     before: datetime
     _red: dict[dg.AssetKey, set[str]] = field(default_factory=dict)
 
+    @cached_property
+    def until(self) -> event_rows.Until:
+        """Likewise, in rows."""
+        return event_rows.Until.before(self.storage, self.before)
+
     def forget(self, far: Far, deadline: float) -> Far:
         """Go on until the deadline (of the monotonic clock); at least one step."""
         runs, forgotten, assets = far.runs, far.forgotten, far.assets
@@ -168,8 +173,8 @@ class History:
 
     def _forget_events(self, key: dg.AssetKey, deadline: float) -> bool:
         """Whether that was all of the asset's."""
-        doing = (event_rows.drop_outdated, event_rows.drop_outdated_checks, event_rows.shorten)
-        return all(_all_of(partial(do, self.storage, key, self.before), deadline) for do in doing)
+        doing = (event_rows.drop_outdated, event_rows.drop_outdated_checks, event_rows.shorten_runless)
+        return all(_all_of(partial(do, self.storage, key, self.until), deadline) for do in doing)
 
 
 def our_assets(specs: Specs, keys: Keys) -> Collection[dg.AssetKey]:
