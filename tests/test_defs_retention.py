@@ -5,20 +5,26 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
 from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    SqlEventLogStorageMetadata,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.test_utils import create_run_for_test
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from flow_assets.cli import flows
-from flow_assets.defs import clock, retention
-from flow_assets.defs.event_rows import last_before
+from flow_assets.defs import clock, event_rows, retention
+from flow_assets.defs.event_rows import Until, last_before
 from flow_assets.defs.retention import sweep_spool
 from tests.dagster_flows import START, definitions, each_minute, key, materialize, write_events, write_flows
 from tests.test_defs_sensor import asked, evaluate
@@ -193,6 +199,34 @@ def test_old_rows_are_found_by_halves_whatever_ids_are_missing(instance: dg.Dags
         for minute in range(-1, 11):
             expected = max((row for row in left if ids.index(row) < minute), default=0)
             assert last_before(connection, events.c.id, events.c.timestamp, start + timedelta(minutes=minute)) == expected
+
+
+def test_postgresql_understands_it_too(instance: dg.DagsterInstance, postgres_url: str) -> None:
+    source = dg.AssetKey(["sources", "events"])
+    long = {"rows": 1, "table": "…" * 4000}
+    for number in range(4):
+        instance.report_runless_asset_event(dg.AssetObservation(source))
+        instance.report_runless_asset_event(dg.AssetMaterialization(DELIVERIES, partition=key(number % 2), metadata=long))
+        instance.report_runless_asset_event(dg.AssetCheckEvaluation(asset_key=DELIVERIES, check_name="freshness", passed=True))
+    engine = create_engine(postgres_url)
+    SqlEventLogStorageMetadata.create_all(engine)
+    with instance.event_log_storage.index_connection() as here, engine.begin() as there:  # type: ignore[attr-defined]
+        for table in (SqlEventLogStorageTable, AssetEventTagsTable, AssetCheckExecutionsTable):
+            if rows := [dict(row) for row in here.execute(table.select()).mappings()]:
+                there.execute(table.insert(), rows)
+    storage: Any = SimpleNamespace(index_connection=engine.begin)
+    until = Until.before(storage, datetime.now(UTC) + timedelta(hours=1))
+    assert until == Until.before(storage, datetime.now(UTC) + timedelta(days=1))  # all of them
+    doing = (event_rows.drop_outdated, event_rows.drop_outdated_checks, event_rows.shorten_runless)
+    lately = Until(until.events, 0, until.checks)
+    assert [do(storage, DELIVERIES, lately) for do in doing] == [2, 3, 2]
+    assert [do(storage, source, lately) for do in doing] == [3, 0, 0]
+    assert [do(storage, DELIVERIES, lately) for do in doing] == [0, 0, 0]
+    event_rows.drop_steps(storage, "")
+    with engine.begin() as there:
+        left = there.execute(text("SELECT dagster_event_type, partition, length(event) < 3000 FROM event_logs ORDER BY id")).all()
+    assert left == [("ASSET_MATERIALIZATION", key(0), True), ("ASSET_OBSERVATION", None, True), ("ASSET_MATERIALIZATION", key(1), True)]
+    engine.dispose()
 
 
 def test_the_spool_is_rid_of_what_killed_processes_left(tmp_path: Path) -> None:
