@@ -28,6 +28,8 @@ from flow_assets.plan.intervals import EPOCH
 from flow_assets.spec.specs import Specs
 
 KEEP: Final = timedelta(days=30)
+LEAST: Final = timedelta(days=1)
+"""The sensor `deliveries_due` looks back at runs that were cut off."""
 SECONDS_BETWEEN_EVALUATIONS: Final = 60
 MAX_SECONDS: Final = 1.0
 RUNS_AT_ONCE: Final = 50
@@ -36,7 +38,8 @@ ENDED: Final = (dg.DagsterRunStatus.SUCCESS, *ENDED_BADLY)
 
 
 def history_trimmed(specs: Specs, keys: Keys, keep: timedelta, running: bool) -> dg.SensorDefinition:
-    """The sensor that forgets what is older than ``keep``. ``running``: on from the beginning, else switched on in the UI."""
+    """The sensor that forgets what is older than ``keep``, at least a day. ``running``: on from the beginning, else switched on in the UI."""
+    keep = max(keep, LEAST)
     assets = sorted(our_assets(specs, keys))
 
     @dg.sensor(
