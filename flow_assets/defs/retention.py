@@ -38,7 +38,7 @@ ENDED: Final = (dg.DagsterRunStatus.SUCCESS, *ENDED_BADLY)
 
 
 def history_trimmed(specs: Specs, keys: Keys, keep: timedelta, running: bool) -> dg.SensorDefinition:
-    """The sensor that forgets what is older than ``keep`` (at least a day). ``running``: on from the beginning, else switched on by hand."""
+    """The sensor that forgets what is older than ``keep`` (at least a day). ``running``: from the beginning, else once switched on."""
     keep = max(keep, LEAST)
     assets = sorted(our_assets(specs, keys))
 
