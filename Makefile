@@ -21,7 +21,7 @@ ui: setup  ## Dagster on http://127.0.0.1:3000 with its daemon, over the demo's 
 	$(BIN)/python -m flow_assets.demo.live
 
 test: setup servers  ## The whole test suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lives: setup servers  ## Random lives of flows that nobody lived before, until one of them fails or ten rounds are over
 	for round in 1 2 3 4 5 6 7 8 9 10; do FLOW_LIFE_SEED=new $(BIN)/python -m pytest -n $(WORKERS) tests/test_life.py || exit 1; done

@@ -4,7 +4,25 @@ import os
 
 import pytest
 
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+
 pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.servers.sftp", "tests.servers.ftp"]
+
+
+LONGEST = (
+    "test_defs_daemon.py",
+    "test_life.py",
+    "test_defs_browser.py",
+    "test_demo_run.py",
+    "test_kill.py",
+    "test_demo.py",
+    "test_docs.py",
+)
+"""What takes minutes begins first, so that no worker is left with it in the end when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(trylast=True)

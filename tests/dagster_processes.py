@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -47,6 +49,8 @@ def _process(project: Path, log: str, program: str, *arguments: str) -> Iterator
     home = project / "dagster"
     home.mkdir(exist_ok=True)
     shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+    with dg.DagsterInstance.from_config(str(home)):  # makes the storage: of two processes that make it at once one may fail
+        pass
     environ = {"DAGSTER_HOME": str(home), "FLOW_SPECS": str(project / "flow_specs"), "FLOW_STATE": str(project / "state")}
     command = [str(Path(sys.executable).parent / program), *arguments, "-w", str(ROOT / "workspace.yaml")]
     with (project / log).open("ab") as out:
