@@ -15,6 +15,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     AssetEventTagsTable,
+    AssetKeyTable,
     SqlEventLogStorageMetadata,
     SqlEventLogStorageTable,
 )
@@ -123,9 +124,11 @@ def test_runs_and_logs_go_and_every_status_stays(tmp_path: Path, instance: dg.Da
     assert events > size[0] // 3
     assert letters > size[1] // 3
     assert files >= 1 if instance.event_log_storage.is_run_sharded else not files
-    (old,) = instance.fetch_materializations(DELIVERIES, limit=1).records
-    assert old.asset_materialization is not None
-    assert list(old.asset_materialization.metadata) == ["outcome", "interval", "rows", "report"]
+    (old,), last = instance.fetch_materializations(DELIVERIES, limit=1).records, instance.get_latest_materialization_event(DELIVERIES)
+    assert last is not None
+    for made in (old.asset_materialization, last.asset_materialization):
+        assert made is not None
+        assert list(made.metadata) == ["outcome", "interval", "rows", "report"]
 
     at(soon)
     again = evaluate(defs, instance)
@@ -211,7 +214,7 @@ def test_postgresql_understands_it_too(instance: dg.DagsterInstance, postgres_ur
     engine = create_engine(postgres_url)
     SqlEventLogStorageMetadata.create_all(engine)
     with instance.event_log_storage.index_connection() as here, engine.begin() as there:  # type: ignore[attr-defined]
-        for table in (SqlEventLogStorageTable, AssetEventTagsTable, AssetCheckExecutionsTable):
+        for table in (SqlEventLogStorageTable, AssetEventTagsTable, AssetCheckExecutionsTable, AssetKeyTable):
             if rows := [dict(row) for row in here.execute(table.select()).mappings()]:
                 there.execute(table.insert(), rows)
     storage: Any = SimpleNamespace(index_connection=engine.begin)
@@ -224,6 +227,8 @@ def test_postgresql_understands_it_too(instance: dg.DagsterInstance, postgres_ur
     assert [do(storage, DELIVERIES, lately) for do in doing] == [0, 0, 0]
     event_rows.drop_steps(storage, "")
     with engine.begin() as there:
+        copies = there.execute(text("SELECT length(last_materialization) FROM asset_keys WHERE last_materialization IS NOT NULL")).scalars()
+        assert [length < 3000 for length in copies] == [True]
         left = there.execute(text("SELECT dagster_event_type, partition, length(event) < 3000 FROM event_logs ORDER BY id")).all()
     assert left == [("ASSET_MATERIALIZATION", key(0), True), ("ASSET_OBSERVATION", None, True), ("ASSET_MATERIALIZATION", key(1), True)]
     engine.dispose()

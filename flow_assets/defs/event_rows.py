@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster._core.events import DagsterEventType
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetEventTagsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import deserialize_value, serialize_value
@@ -25,7 +25,7 @@ LONG_EVENT: Final = 3_000
 """Letters. A longer event has tables in it, and old ones are left to the manifest."""
 KEPT_METADATA: Final = ("outcome", "interval", "rows", "report")
 
-_events, _checks, _tags = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c, AssetEventTagsTable.c
+_events, _checks, _tags, _assets = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c, AssetEventTagsTable.c, AssetKeyTable.c
 _STATUS: Final = [DagsterEventType.ASSET_MATERIALIZATION.value, DagsterEventType.ASSET_OBSERVATION.value]
 _OF_ASSETS: Final = [
     *_STATUS,
@@ -137,12 +137,25 @@ def _shorten(connection: Connection, *which: ColumnElement[bool]) -> int:
     """Take the tables out of long materializations, and previews out of any, a bounded number: the manifests have the tables."""
     made = _events.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value
     long_or_shows_rows = or_(func.length(_events.event) > LONG_EVENT, _events.event.contains('"preview"'))
-    long = select(_events.id, _events.event).where(made, *which, long_or_shows_rows)
+    long = select(_events.id, _events.event, _events.asset_key).where(made, *which, long_or_shows_rows)
     found = connection.execute(long.limit(AT_ONCE)).all()
-    shortened = {row.id: text for row in found if len(text := _shortened(row.event)) < len(row.event)}
-    for row_id, text in shortened.items():
+    shortened = [(row.id, row.asset_key, short) for row in found if len(short := _shortened(row.event)) < len(row.event)]
+    for row_id, asset, text in shortened:
         connection.execute(update(SqlEventLogStorageTable).where(_events.id == row_id).values(event=text))
+        _shorten_last(connection, row_id, asset, text)
     return len(shortened)
+
+
+def _shorten_last(connection: Connection, event_id: int, asset: str, short: str) -> None:
+    """The newest materialization of an asset has a copy in the asset's own row, as long as there is no newer one."""
+    copy = connection.execute(select(_assets.last_materialization).where(_assets.asset_key == asset)).scalar_one_or_none()
+    if copy is None or str(event_id) not in copy:
+        return
+    record: Any = deserialize_value(copy)
+    if isinstance(record, dg.EventLogRecord) and record.storage_id == event_id:
+        text = serialize_value(dg.EventLogRecord(event_id, deserialize_value(short, dg.EventLogEntry)))
+        unchanged = (_assets.asset_key == asset, _assets.last_materialization == copy)
+        connection.execute(update(AssetKeyTable).where(*unchanged).values(last_materialization=text))
 
 
 def _shortened(text: str) -> str:
