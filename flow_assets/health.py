@@ -16,7 +16,7 @@ TELLING = 2
 def healths(project: Project, now: datetime) -> dict[str, Health]:
     """How every flow is at ``now`` (aware UTC), by four small queries for all of them together."""
     flows, ledger = project.specs.flows, project.ledger
-    covered, succeeded, seen = ledger.covered_all(flows), ledger.last_successes(flows), ledger.observations()
+    covered, succeeded, seen = ledger.covered_all(flows), ledger.last_successes(flows), ledger.watch.observations()
     failures: dict[str, list[Failure]] = {name: [] for name in flows}
     for failure in ledger.failures():
         failures.get(failure.flow, []).append(failure)

@@ -248,13 +248,13 @@ def test_records_are_kept_by_channel_through_restarts(ledger_url: str) -> None:
     chat.see(FAILING, flow("b", "behind", SFTP), minutes=6)
     chat.see(WELL, flow("b", "failing", SFTP), reachable=False)
     with Ledger(ledger_url) as ledger:
-        ledger.keep_alerts("chat", chat.record)
-        ledger.keep_alerts("mail", {"flow a": chat.record["flow a"]})
+        ledger.watch.keep_alerts("chat", chat.record)
+        ledger.watch.keep_alerts("mail", {"flow a": chat.record["flow a"]})
     with Ledger(ledger_url) as ledger:
-        assert ledger.alerts() == {"chat": chat.record, "mail": {"flow a": chat.record["flow a"]}}
-        ledger.keep_alerts("chat", {})
-        ledger.keep_alerts("mail", {"flow a": replace(chat.record["flow a"], told="behind")})
-        assert {name: [line.told for line in record.values()] for name, record in ledger.alerts().items()} == {"mail": ["behind"]}
+        assert ledger.watch.alerts() == {"chat": chat.record, "mail": {"flow a": chat.record["flow a"]}}
+        ledger.watch.keep_alerts("chat", {})
+        ledger.watch.keep_alerts("mail", {"flow a": replace(chat.record["flow a"], told="behind")})
+        assert {name: [line.told for line in record.values()] for name, record in ledger.watch.alerts().items()} == {"mail": ["behind"]}
 
 
 STATES = st.sampled_from(["healthy", "healthy", "behind", "failing", "failing", "stuck", "paused", None])

@@ -210,10 +210,10 @@ def test_a_late_source_is_told_as_such_and_not_as_an_outage_of_its_flows(
     write_alerts(tmp_path, server.url())
     with ledger(tmp_path) as opened:
         deliver(opened, 0, "feed", "zoo")
-        opened.note_observation(Observation("events", NOW - timedelta(hours=2), None, NOW))
+        opened.watch.note_observation(Observation("events", NOW - timedelta(hours=2), None, NOW))
     evaluate(tmp_path, instance)
     with ledger(tmp_path) as opened:
-        opened.note_observation(Observation("events", NOW, None, NOW))
+        opened.watch.note_observation(Observation("events", NOW, None, NOW))
     evaluate(tmp_path, instance)
     assert titles(server) == [
         "source events is late since 2026-01-01 08:20 UTC: it has received nothing since then",
@@ -261,7 +261,7 @@ def test_what_a_channel_is_no_longer_told_of_is_forgotten_silently(
     evaluate(tmp_path, instance)
     assert len(server.posted) == 2
     with ledger(tmp_path) as opened:
-        assert opened.alerts() == {}
+        assert opened.watch.alerts() == {}
 
 
 def test_two_daemons_do_not_tell_the_same(tmp_path: Path, instance: dg.DagsterInstance, server: WebhookServer) -> None:

@@ -108,7 +108,7 @@ def test_a_source_is_observed_for_its_newest_insertion_and_event(tmp_path: Path,
     assert found["newest_event"] == (START + timedelta(minutes=5)).timestamp()
     assert (found["insertion_age_seconds"], found["event_age_seconds"]) == (300.0, 600.0)
     assert checks(data)["events"].passed
-    assert ledger(tmp_path).observations()["events"].inserted == START + timedelta(minutes=10)
+    assert ledger(tmp_path).watch.observations()["events"].inserted == START + timedelta(minutes=10)
     assert instance.fetch_observations(dg.AssetKey(["sources", "events"]), limit=9).records
 
 

@@ -191,18 +191,18 @@ def test_the_health_of_every_flow_is_told_by_the_ledger_alone(tmp_path: Path) ->
             ledger.record(made, made.report, now)
         ledger.record_failure(replace(failure(0, 5), flow="late"))
         ledger.record_failure(replace(failure(0, 5), flow="removed"))
-        ledger.note_observation(seen(4, 5))
+        ledger.watch.note_observation(seen(4, 5))
         found = healths(with_project, now)
     assert {name: one.state for name, one in found.items()} == {"feed": "healthy", "late": "failing", "never": "behind", "off": "paused"}
 
 
 def test_the_ledger_keeps_the_last_observation_of_each_source(ledger_url: str) -> None:
     with Ledger(ledger_url) as ledger:
-        assert ledger.observations() == {}
-        ledger.note_observation(Observation("empty", observed_at=datetime(2026, 1, 1, tzinfo=UTC)))
-        ledger.note_observation(seen(4, 5))
-        ledger.note_observation(seen(4, 5, "gone"))
-        assert ledger.observations() == {
+        assert ledger.watch.observations() == {}
+        ledger.watch.note_observation(Observation("empty", observed_at=datetime(2026, 1, 1, tzinfo=UTC)))
+        ledger.watch.note_observation(seen(4, 5))
+        ledger.watch.note_observation(seen(4, 5, "gone"))
+        assert ledger.watch.observations() == {
             "empty": Observation("empty", observed_at=datetime(2026, 1, 1, tzinfo=UTC)),
             "events": seen(4, 5, "gone"),
         }

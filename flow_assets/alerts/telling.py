@@ -72,10 +72,10 @@ def try_out(alerts: Alerts, now: datetime, environ: Mapping[str, str] | None = N
 
 def _tell(project: Project, alerts: Alerts, now: datetime, link: Link, further: Iterable[Condition]) -> list[Outcome]:
     ledger, specs = project.ledger, project.specs
-    found = [*conditions(specs, healths(project, now), ledger.observations()), *further]
-    records = ledger.alerts()
+    found = [*conditions(specs, healths(project, now), ledger.watch.observations()), *further]
+    records = ledger.watch.alerts()
     for name in records.keys() - alerts.channels.keys():
-        ledger.keep_alerts(name, {})
+        ledger.watch.keep_alerts(name, {})
     kept: dict[str, Record] = {}
     to_tell: dict[str, list[News]] = {}
     for name, channel in alerts.channels.items():
@@ -83,13 +83,13 @@ def _tell(project: Project, alerts: Alerts, now: datetime, link: Link, further: 
         before = _of_its_concern(records.get(name, {}), its, found)
         kept[name] = notice(its, before, now)
         if kept[name] != records.get(name, {}):
-            ledger.keep_alerts(name, kept[name])
+            ledger.watch.keep_alerts(name, kept[name])
         to_tell[name] = news(its, kept[name], alerts.after, now)
     messages = {name: compose(some, link, now) for name, some in to_tell.items() if some}
     done = _outcomes(messages, alerts, now, project.environ)
     for one in done:
         if one.verdict == "told":
-            ledger.keep_alerts(one.channel, told(kept[one.channel], to_tell[one.channel]))
+            ledger.watch.keep_alerts(one.channel, told(kept[one.channel], to_tell[one.channel]))
     return done
 
 

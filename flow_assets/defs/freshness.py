@@ -88,7 +88,7 @@ def freshness_checked(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefin
 
 def flow_evaluations(project: FlowProject, keys: Keys, now: datetime) -> list[dg.AssetCheckEvaluation]:
     """The results of all flows' checks at ``now``, by a few queries of the ledger."""
-    seen, specs = project.opened.ledger.observations(), project.specs
+    seen, specs = project.opened.ledger.watch.observations(), project.specs
     return [
         _flow_evaluation(specs.flows[name], specs.sources[specs.flows[name].source], found, seen.get(specs.flows[name].source), keys, now)
         for name, found in healths(project.opened, now).items()
@@ -133,10 +133,10 @@ def connector(resources: Any, specs: Specs, source: Source, keys: Keys) -> Any:
 def _look(project: FlowProject, source: Source, connect: Any, now: datetime) -> Observation:
     """Looks at a source now, and writes down what it held. One that somebody else holds is told as it was."""
     ledger = project.opened.ledger
-    before = ledger.observations().get(source.name)
+    before = ledger.watch.observations().get(source.name)
     seen = observation(source.name, read_now(reader(source, project.specs.project, connect), now), before)
     if seen is not None:
-        ledger.note_observation(seen)
+        ledger.watch.note_observation(seen)
     return seen or before or Observation(source.name)
 
 

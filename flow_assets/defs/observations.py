@@ -33,11 +33,11 @@ def sources_observed(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefini
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         project: FlowProject = getattr(context.resources, keys.project())
         ledger, now = project.opened.ledger, clock.now()
-        before = ledger.observations()
+        before = ledger.watch.observations()
         answers = watch.look(_readers(context.resources, specs, keys))
         seen = {name: one for name, answer in answers.items() if (one := observation(name, answer, before.get(name)))}
         for one in seen.values():
-            ledger.note_observation(one)
+            ledger.watch.note_observation(one)
             if one.error is not None:
                 context.log.warning("source %s cannot be read: %s", one.source, one.error)
         known = {name: one for name, one in (before | seen).items() if name in specs.sources}

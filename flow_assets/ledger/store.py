@@ -7,7 +7,6 @@ from typing import Self
 
 from flow_assets.errors import PermanentError
 from flow_assets.ledger import (
-    alerts,
     announcements,
     claims,
     coverage,
@@ -15,7 +14,6 @@ from flow_assets.ledger import (
     deliveries,
     erasures,
     failures,
-    observations,
     recent,
     reported,
     standing,
@@ -30,9 +28,8 @@ from flow_assets.ledger.migrations import migrate
 from flow_assets.ledger.recent import Recent
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
-from flow_assets.plan.alerts import Record as AlertRecord
+from flow_assets.ledger.watch import Watch
 from flow_assets.plan.cursors import Cursor
-from flow_assets.plan.freshness import Observation
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import Late
 from flow_assets.plan.names import Kind
@@ -263,25 +260,10 @@ class Ledger:
         with self._database.reading() as connection:
             return failures.standing(connection, flow)
 
-    def note_observation(self, seen: Observation) -> None:
-        """Write down what a source was seen to hold, or that it could not be read (then with what is still known of it)."""
-        with self._database.writing(f"observations/{seen.source}") as connection:
-            observations.note(connection, seen)
-
-    def observations(self) -> dict[str, Observation]:
-        """What each source was last seen to hold; without those that nobody looked at."""
-        with self._database.reading() as connection:
-            return observations.newest(connection)
-
-    def alerts(self) -> dict[str, AlertRecord]:
-        """The record of each alert channel that has one."""
-        with self._database.reading() as connection:
-            return alerts.records(connection)
-
-    def keep_alerts(self, channel: str, record: AlertRecord) -> None:
-        """Make this the channel's record."""
-        with self._database.writing(f"alerts/{channel}") as connection:
-            alerts.keep(connection, channel, record)
+    @property
+    def watch(self) -> Watch:
+        """What was seen of sources, and told of flows."""
+        return Watch(self._database)
 
     def claim(self, flow: str, holder: str, wait: timedelta = AT_ONCE) -> AbstractContextManager[None]:
         """Hold a flow, so that no other process or thread delivers or regenerates it meanwhile.
