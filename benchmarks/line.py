@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-FORMATS = ("{type: csv}", "{type: ndjson}", "{type: parquet}")
+FORMATS = ("csv", "ndjson", "parquet")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
@@ -42,7 +42,7 @@ def write_specs(table: Path, format_: str) -> Path:
             every: 1d
             partition_by: quarter_hour
             start: {START:%Y-%m-%dT%H:%M:%SZ}
-            format: {format_}
+            format: {{type: {format_}}}
         """),
     }.items():
         (specs / name).parent.mkdir(parents=True, exist_ok=True)

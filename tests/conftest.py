@@ -3,8 +3,11 @@
 import os
 
 import pytest
+from hypothesis.internal.conjecture import providers
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+# Hypothesis would draw from the constants of whatever is imported by then: a seed would mean something else after other tests.
+providers._get_local_constants = lambda: providers._local_constants
 
 pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.servers.sftp", "tests.servers.ftp"]
 

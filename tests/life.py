@@ -176,7 +176,7 @@ class Life(RuleBasedStateMachine):
         if reconciled:
             verify(self.line, now=self.now, reconcile=True)
 
-    @act(2)
+    @act(1)
     def audit(self) -> None:
         """Whatever happened before, a recount finds nothing amiss."""
         assert [found.sentence for found in audit(self.line).differences] == [], "a recount finds each row once"

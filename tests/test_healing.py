@@ -24,7 +24,7 @@ REGENERATE = st.tuples(st.just("regenerate"), st.integers(-6, 3), st.integers(1,
 HEAL = st.tuples(st.just("heal"), st.none(), st.none())
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(INSERT | INSERT | DELIVER | DELIVER | REGENERATE | HEAL, min_size=4, max_size=14))
 def test_in_the_end_every_row_is_there_once(steps: list[tuple[str, int, object]]) -> None:
     """Rows say that they were inserted at some minute of the hour, whenever they become visible, and happened up to 90 minutes before."""
