@@ -1,7 +1,7 @@
 # Each target does its own set-up: Python 3.11 and make are all that a bare machine needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-WORKERS ?= 4
+WORKERS ?= 3
 
 .PHONY: setup demo ui test lives soak servers lint format bench docs lock clean
 

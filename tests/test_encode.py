@@ -77,7 +77,7 @@ def expected_text(name: str, value: object) -> str:
     return str(value)
 
 
-relaxed = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @relaxed

@@ -216,7 +216,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table({"n": pa.array(range(count), pa.int64()), **columns})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=tables(), format_=st.sampled_from([CSV, NDJSON, PARQUET]))
 def test_whatever_the_values_are_duckdb_holds_them_as_they_were(rows: pa.Table, format_: dict[str, Any], tmp_path_factory: Any) -> None:
     folder = tmp_path_factory.mktemp("values")
