@@ -93,7 +93,7 @@ STANDING = Ledger.standing_files
 
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "usually"),
-    [(Ledger, "contiguous_until", newest_delivery, 2), (Ledger, "standing_files", files_of_deliveries, 2), (Notes, "_delete", nothing, 4)],
+    [(Ledger, "contiguous_until", newest_delivery, 1), (Ledger, "standing_files", files_of_deliveries, 2), (Notes, "_delete", nothing, 4)],
     ids=["regenerates as of the newest cursor", "forgets earlier regenerations", "keeps what was superseded"],
 )
 def test_a_rule_that_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, broken: Any, usually: int) -> None:
