@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -51,7 +52,13 @@ def stored_columns(name: str, schema: str, told_by_log: Collection[str], unavail
 def _engine_type(name: str, field: Any, told: bool) -> str:
     if told and field["type"] == "binary":
         raise PermanentError(f"source {name}: column {field['name']} partitions the table by bytes, which cannot be read — {_ADVICE}")
-    return str(duckdb.sqltype(_type(name, field["name"], field["type"])))
+    return _spelled(_type(name, field["name"], field["type"]))
+
+
+@cache
+def _spelled(kind: str) -> str:
+    """A type as the engine spells it."""
+    return str(duckdb.sqltype(kind))
 
 
 def _type(name: str, column: str, kind: Any) -> str:

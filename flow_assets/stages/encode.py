@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -17,16 +18,19 @@ from flow_assets.spec.source import SourceColumns
 from flow_assets.stages.columnar import ParquetWriter
 from flow_assets.stages.engine import engine_errors
 from flow_assets.stages.filing import grouped
-from flow_assets.stages.lines import header, line_expression
+from flow_assets.stages.lines import header, lines
 from flow_assets.stages.parts import Part
-from flow_assets.stages.shape import UNKNOWN_BUCKET, columns_needed, rows_query
-from flow_assets.stages.split import Writer, by_bucket, split
-from flow_assets.stages.text import TextWriter
+from flow_assets.stages.shape import BUCKET, UNKNOWN_BUCKET, columns_needed, rows_query
+from flow_assets.stages.split import Writer, ahead, by_bucket, split
+from flow_assets.stages.text import BLOCK_BYTES, Compressor, TextWriter
 from flow_assets.stages.values import column_typed, identifier
 
-_MOST_OPEN = {"csv": 64, "ndjson": 64, "parquet": 4}
-"""Partitions written side by side; with more of them rows are filed by partition first. It bounds memory."""
-_CELLS_PER_BATCH = 1_000_000
+_MOST_OPEN_BYTES: Final = 160 * BLOCK_BYTES
+_MOST_OPEN_PARQUET: Final = 4
+"""What is written side by side; where it would be more, rows are filed by partition first. It bounds memory."""
+_BYTES_PER_FIELD: Final = 20
+"""What a field takes in a line, roughly."""
+_CELLS_PER_BATCH: Final = 500_000
 
 Attach = Callable[[Sequence[str]], str]
 """Gives the FROM clause that offers the named columns."""
@@ -52,14 +56,15 @@ def encode(
     if not expected:
         return
     relation = attach(columns_needed(flow, source, plan.columns, available))
-    query = rows_query(flow, source, event_time_column(source, available), relation, _expressions(flow, plan.columns))
+    query = _query(flow, source, event_time_column(source, available), relation, plan.columns)
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4), thread_name_prefix="encode") as pool, engine_errors(f"flow {flow.name}: encode"):
         reader = engine.execute(query).to_arrow_reader(max(2048, _CELLS_PER_BATCH // (len(plan.columns) + 1)))
         schema = pa.schema(list(reader.schema)[1:])
-        batches = _heard(reader, on_rows)
-        if len(expected) > _MOST_OPEN[flow.format.type]:
-            batches = grouped(batches, by_bucket, spool / "filed")
-        yield from split(batches, expected, lambda bucket: _writer(plan, bucket, schema, spool, pool))
+        batches = ahead(_heard(reader, on_rows))
+        if not _fits(plan):
+            batches = ahead(grouped(batches, by_bucket, spool / "filed"))
+        compressor = Compressor(pool)
+        yield from split(batches, expected, lambda bucket: _writer(plan, bucket, schema, spool, compressor))
 
 
 def event_time_column(source: SourceColumns, available: Sequence[Column]) -> Column:
@@ -82,17 +87,27 @@ def _bucket(level: PartitionBy, key: str) -> int:
     return (bounds[0] - EPOCH) // (bounds[1] - bounds[0])
 
 
-def _expressions(flow: Flow, columns: Sequence[Column]) -> list[str]:
+def _fits(plan: DeliveryPlan) -> bool:
+    """Whether all partitions can be written side by side."""
+    if isinstance(plan.flow.format, ParquetFormat):
+        return len(plan.partitions) <= _MOST_OPEN_PARQUET
+    row = _BYTES_PER_FIELD * len(plan.columns)
+    return sum(min(partition.rows * row, BLOCK_BYTES) for partition in plan.partitions) <= _MOST_OPEN_BYTES
+
+
+def _query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, columns: Sequence[Column]) -> str:
+    """SQL of the bucket and the columns of the delivered rows; or of the bucket and the line, where lines are delivered."""
     if isinstance(flow.format, ParquetFormat):
-        return [f"{column_typed(column)} AS {identifier(column.name)}" for column in columns]
-    return [f"{line_expression(flow.format, columns)} AS line"]
+        return rows_query(flow, source, event_time, relation, [(identifier(column.name), column_typed(column)) for column in columns])
+    made = lines(flow.format, columns)
+    return f"SELECT {BUCKET}, {made.line} AS line FROM ({rows_query(flow, source, event_time, relation, made.fields)})"
 
 
-def _writer(plan: DeliveryPlan, bucket: int, schema: pa.Schema, spool: Path, pool: ThreadPoolExecutor) -> Writer:
+def _writer(plan: DeliveryPlan, bucket: int, schema: pa.Schema, spool: Path, compressor: Compressor) -> Writer:
     format_, key = plan.flow.format, bucket_key(plan.flow.partition_by, bucket)
     if isinstance(format_, ParquetFormat):
         return ParquetWriter(spool, key, schema, format_.max_file_bytes)
-    return TextWriter(spool, key, header(format_, plan.columns), format_.compression == "gzip", format_.max_file_bytes, pool)
+    return TextWriter(spool, key, header(format_, plan.columns), format_.compression == "gzip", format_.max_file_bytes, compressor)
 
 
 def _heard(reader: pa.RecordBatchReader, on_rows: Callable[[int], None]) -> Iterator[pa.RecordBatch]:

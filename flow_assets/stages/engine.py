@@ -11,6 +11,8 @@ from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.stages.values import literal
 
 MEMORY_LIMIT = "512MB"
+STREAM_BUFFER = "8MB"
+"""How far the engine's threads may be ahead of who reads their rows: with the engine's default of 1 MB only one of them works."""
 
 
 @contextmanager
@@ -28,6 +30,7 @@ def open_engine(spool: Path, threads: int | None = None) -> Iterator[duckdb.Duck
     with duckdb.connect(":memory:", config=config) as engine:
         engine.execute("SET TimeZone = 'UTC'")
         engine.execute("SET enable_progress_bar = false")  # in interactive sessions it would print among our own output
+        engine.execute(f"SET streaming_buffer_size = '{STREAM_BUFFER}'")
         yield engine
 
 

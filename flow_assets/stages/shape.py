@@ -13,7 +13,7 @@ from flow_assets.plan.partitions import FILEABLE_FROM, FILEABLE_UNTIL, LENGTHS
 from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.source import SourceColumns
 from flow_assets.spec.where import where_columns
-from flow_assets.stages.values import identifier, literal
+from flow_assets.stages.values import as_timestamp, identifier, literal
 
 BUCKET, DUPLICATE = "_flow_bucket", "_flow_duplicate"
 UNKNOWN_BUCKET = -1
@@ -25,9 +25,9 @@ def bucket_expression(level: PartitionBy, event_time: Column) -> str:
     length = LENGTHS[level]
     if length is None:
         return "0::BIGINT"
-    time = event_moment(event_time)
-    fileable = f"{time} >= TIMESTAMP '{FILEABLE_FROM:%Y-%m-%d}' AND {time} < TIMESTAMP '{FILEABLE_UNTIL:%Y-%m-%d}'"
-    return f"CASE WHEN {fileable} THEN epoch_us({time}) // {length // timedelta(microseconds=1)} ELSE {UNKNOWN_BUCKET} END"
+    micros, step = f"epoch_us({event_moment(event_time)})", timedelta(microseconds=1)
+    first, until = ((edge - EPOCH) // step for edge in (FILEABLE_FROM, FILEABLE_UNTIL))
+    return f"CASE WHEN {micros} >= {first} AND {micros} < {until} THEN {micros} // {length // step} ELSE {UNKNOWN_BUCKET} END"
 
 
 def event_moment(event_time: Column) -> str:
@@ -35,7 +35,7 @@ def event_moment(event_time: Column) -> str:
     name = identifier(event_time.name)
     match event_time.type:
         case "TIMESTAMP WITH TIME ZONE":
-            return f"({name} AT TIME ZONE 'UTC')"
+            return as_timestamp(name, "timestamp with time zone")
         case "VARCHAR":
             return f"(TRY_CAST({name} AS TIMESTAMP WITH TIME ZONE) AT TIME ZONE 'UTC')"
         case "TIMESTAMP":
@@ -44,8 +44,11 @@ def event_moment(event_time: Column) -> str:
 
 
 def happened_within(event_time: Column, span: Interval) -> str:
-    """SQL condition: the event time lies in a span."""
-    start, end = (moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") for moment in (span.start, span.end))
+    """SQL condition: the event time lies in a span. The engine compares it with the statistics of files where it can."""
+    start, end = (edge.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") for edge in (span.start, span.end))
+    if event_time.type == "TIMESTAMP WITH TIME ZONE":
+        name = identifier(event_time.name)
+        return f"{name} >= TIMESTAMPTZ '{start}+00' AND {name} < TIMESTAMPTZ '{end}+00'"
     return f"{event_moment(event_time)} >= TIMESTAMP '{start}' AND {event_moment(event_time)} < TIMESTAMP '{end}'"
 
 
@@ -92,11 +95,12 @@ def lateness_expression(moment: str, begins: datetime) -> str:
     return f"CASE WHEN {moment} >= {start} AND {moment} < {until} THEN 0 WHEN {moment} >= 0 AND {moment} < {start} THEN {seconds} END"
 
 
-def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, expressions: Sequence[str]) -> str:
-    """SQL of the delivered rows: the bucket, then ``expressions``, in insertion order."""
+def rows_query(flow: Flow, source: SourceColumns, event_time: Column, relation: str, fields: Sequence[tuple[str, str]]) -> str:
+    """SQL of the delivered rows: the bucket, then ``fields`` (names and expressions), in insertion order."""
     bucket = bucket_expression(flow.partition_by, event_time)
     first = f" AND NOT {DUPLICATE}" if flow.deduplicate else ""
-    return f"SELECT {bucket} AS {BUCKET}, {', '.join(expressions)} FROM {relation} WHERE {kept(flow, source)}{first}"
+    listed = ", ".join(f"{expression} AS {name}" for name, expression in fields)
+    return f"SELECT {bucket} AS {BUCKET}, {listed} FROM {relation} WHERE {kept(flow, source)}{first}"
 
 
 def kept(flow: Flow, source: SourceColumns) -> str:

@@ -1,17 +1,23 @@
 """Which file does a row go into? Batches of rows are routed to one writer per partition.
 
-The plan knows how many rows each partition has, so a writer is closed, and its last part handed on, as soon as its rows are in.
+The plan knows how many rows each partition has, so a writer is closed, and its last part handed on, as soon as its rows are in. A
+writer finishes on a thread of its own while rows of the next partitions are routed.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from flow_assets.errors import RetryableError
 from flow_assets.stages.parts import Part
+
+_FINISHING_AT_ONCE: Final = 2
+"""How many writers finish side by side: each may still hold many rows."""
 
 
 class Writer(Protocol):
@@ -30,19 +36,38 @@ def split(batches: Iterable[pa.RecordBatch], expected: Mapping[int, int], open_w
     """
     missing = dict(expected)
     writers: dict[int, Writer] = {}
-    for batch in batches:
-        for bucket, rows in by_bucket(batch):
-            missing[bucket] = missing.get(bucket, 0) - len(rows)
-            if missing[bucket] < 0:
-                raise _changed(bucket)
-            if bucket not in writers:
-                writers[bucket] = open_writer(bucket)
-            yield from writers[bucket].write(rows.remove_column(0))
-            if missing[bucket] == 0:
-                yield from writers.pop(bucket).finish()
+    finishing: deque[Future[list[Part]]] = deque()
+    with ThreadPoolExecutor(_FINISHING_AT_ONCE, thread_name_prefix="finish") as pool:
+        for batch in batches:
+            for bucket, rows in by_bucket(batch):
+                missing[bucket] = missing.get(bucket, 0) - len(rows)
+                if missing[bucket] < 0:
+                    raise _changed(bucket)
+                if bucket not in writers:
+                    writers[bucket] = open_writer(bucket)
+                yield from writers[bucket].write(rows.remove_column(0))
+                if missing[bucket] == 0:
+                    finishing.append(pool.submit(_finished, writers.pop(bucket)))
+                while len(finishing) > _FINISHING_AT_ONCE or (finishing and finishing[0].done()):
+                    yield from finishing.popleft().result()
+        for finished in finishing:
+            yield from finished.result()
     for bucket, rows_missing in missing.items():
         if rows_missing:
             raise _changed(bucket)
+
+
+def _finished(writer: Writer) -> list[Part]:
+    return list(writer.finish())
+
+
+def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches: while one is worked on, a thread of its own fetches the next."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def by_bucket(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import BoundedSemaphore
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,24 @@ from isal import igzip
 
 from flow_assets.stages.parts import Part, PartFile
 
-BLOCK_BYTES = 1 << 20
-_PENDING_BLOCKS = 4
-_GZIP_LEVEL = 1
+BLOCK_BYTES: Final = 1 << 20
+_BLOCKS_AT_ONCE: Final = 8
+_PENDING_BLOCKS: Final = 2
+_GZIP_LEVEL: Final = 1
+
+
+class Compressor:
+    """Compresses the blocks of all parts of a delivery on a pool's threads; a bounded number of them waits."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool, self._room = pool, BoundedSemaphore(_BLOCKS_AT_ONCE)
+
+    def submit(self, encode: Callable[[bytes], bytes], data: bytes) -> "Future[bytes]":
+        """The encoded block, once it is; waits for room."""
+        self._room.acquire()
+        future = self._pool.submit(encode, data)
+        future.add_done_callback(lambda _: self._room.release())
+        return future
 
 
 @dataclass(frozen=True)
@@ -35,8 +51,8 @@ class TextWriter:
     ``max_bytes`` bounds a part's size as delivered; only a single block that is larger by itself exceeds it.
     """
 
-    def __init__(self, spool: Path, partition: str, header: bytes, gzip: bool, max_bytes: int | None, pool: Executor) -> None:
-        self._spool, self._partition, self._pool = spool, partition, pool
+    def __init__(self, spool: Path, partition: str, header: bytes, gzip: bool, max_bytes: int | None, compressor: Compressor) -> None:
+        self._spool, self._partition, self._compressor = spool, partition, compressor
         self._encode: Callable[[bytes], bytes] = _gzip if gzip else bytes
         self._header = self._encode(header) if header else b""
         self._max_bytes = max_bytes
@@ -73,11 +89,11 @@ class TextWriter:
             yield self._part.finish()
 
     def _submit(self) -> None:
-        self._pending.append(_Block(self._rows, self._pool.submit(self._encode, b"".join(self._lines))))
+        self._pending.append(_Block(self._rows, self._compressor.submit(self._encode, b"".join(self._lines))))
         self._lines, self._filled, self._rows = [], 0, 0
 
     def _drain(self, leave: int) -> Iterator[Part]:
-        while len(self._pending) > leave:
+        while len(self._pending) > leave or (self._pending and self._pending[0].data.done()):
             block = self._pending.popleft()
             data = block.data.result()
             if self._part is not None and self._max_bytes is not None and self._part.bytes + len(data) > self._max_bytes:

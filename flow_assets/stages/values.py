@@ -5,6 +5,7 @@ are ``NaN``, ``Infinity``, ``-Infinity``, in JSON as strings (the ProtoJSON rule
 and maps are JSON. Every expression is null where the value is null.
 """
 
+from functools import cache
 from typing import cast
 
 import duckdb
@@ -33,17 +34,17 @@ def literal(text: str) -> str:
 
 def column_text(column: Column) -> str:
     """A column as text, not yet quoted for CSV."""
-    return _text(identifier(column.name), duckdb.sqltype(column.type), 0)
+    return _text(identifier(column.name), _kind(column), 0)
 
 
 def column_json(column: Column) -> str:
     """A column as a JSON value."""
-    return _json(identifier(column.name), duckdb.sqltype(column.type), 0)
+    return _json(identifier(column.name), _kind(column), 0)
 
 
 def column_typed(column: Column) -> str:
     """A column in a type that Parquet and its readers have: microseconds for times, text where Parquet has no such type."""
-    name, kind = identifier(column.name), duckdb.sqltype(column.type)
+    name, kind = identifier(column.name), _kind(column)
     match kind.id:
         case "timestamp_s" | "timestamp_ms" | "timestamp_ns":
             return f"{name}::TIMESTAMP"
@@ -58,13 +59,38 @@ def column_typed(column: Column) -> str:
 
 def is_text(column: Column) -> bool:
     """Whether a column's text may hold delimiters, quotes or line ends, or be empty without being null."""
-    return duckdb.sqltype(column.type).id not in _PLAIN_NUMBERS | _FLOATS | _TIMES | {"date", "time", "uuid"}
+    return _kind(column).id not in _PLAIN_NUMBERS | _FLOATS | _TIMES | {"date", "time", "uuid"}
+
+
+def is_nested(column: Column) -> bool:
+    """Whether a column's text is made at some cost: a list, a struct, a map or a union."""
+    return _kind(column).id in _NESTED | {"union"}
+
+
+def as_timestamp(value: str, kind: str) -> str:
+    """SQL of a time as a TIMESTAMP in UTC, by the name of its type; null for infinities that have a time zone.
+
+    ``AT TIME ZONE`` would do the same and ask the calendar library about each value, which takes longer than writing it.
+    """
+    if kind == "timestamp with time zone":
+        return f"make_timestamp(epoch_us({value}))"
+    return value if kind == "timestamp" else f"{value}::TIMESTAMP"
+
+
+def _kind(column: Column) -> DuckDBPyType:
+    return _parsed(column.type)
+
+
+@cache
+def _parsed(name: str) -> DuckDBPyType:
+    return duckdb.sqltype(name)
 
 
 def _text(value: str, kind: DuckDBPyType, depth: int) -> str:
     match kind.id:
         case time if time in _TIMES:
-            return f"strftime({_as_timestamp(value, time)}, '{_TIME_FORMAT}')"
+            text = f"strftime({as_timestamp(value, time)}, '{_TIME_FORMAT}')"
+            return f"coalesce({text}, {value}::VARCHAR)" if time == "timestamp with time zone" else text
         case number if number in _FLOATS:
             return f"CASE WHEN isfinite({value}) THEN {value}::VARCHAR ELSE {_not_finite(value)} END"
         case "blob":
@@ -90,6 +116,8 @@ def _json(value: str, kind: DuckDBPyType, depth: int) -> str:
             return _json_struct(value, kind, depth)
         case "map":
             return _json_map(value, kind, depth)
+        case time if time in _TIMES:
+            return f"'\"' || {_text(value, kind, depth)} || '\"'"
         case "varchar":  # its alias JSON: already JSON, on one line once minified
             return f"json({value})::VARCHAR"
     return f"to_json({_text(value, kind, depth)})::VARCHAR"
@@ -141,12 +169,6 @@ def _json_map(value: str, kind: DuckDBPyType, depth: int) -> str:
     value_json = f"coalesce({_json(f'{entry}.value', child, depth + 1)}, 'null')"
     entries = f"list_transform(map_entries({value}), lambda {entry}: {key_text} || ':' || {value_json})"
     return f"'{{' || array_to_string({entries}, ',') || '}}'"
-
-
-def _as_timestamp(value: str, kind: str) -> str:
-    if kind == "timestamp with time zone":
-        return f"({value} AT TIME ZONE 'UTC')"
-    return value if kind == "timestamp" else f"{value}::TIMESTAMP"
 
 
 def _not_finite(value: str) -> str:
