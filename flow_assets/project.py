@@ -15,6 +15,7 @@ from flow_assets.destinations.opening import open_destination
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval, due, uncovered
 from flow_assets.reading import Line, without_erased
+from flow_assets.shared import Shared
 from flow_assets.sources.opening import open_source
 from flow_assets.spec.specs import Specs
 
@@ -42,15 +43,21 @@ class Project:
         return cls(specs, state, Ledger(ledger_url or f"sqlite:///{state / 'ledger.db'}"), environ)
 
     @contextmanager
-    def line(self, flow: str, connect: Any = None, s3_client: Any = None) -> Iterator[Line]:
-        """What a flow's deliveries need; disconnects from the destination afterwards."""
+    def line(self, flow: str, connect: Any = None, s3_client: Any = None, shared: Shared | None = None) -> Iterator[Line]:
+        """What a flow's deliveries need; disconnects from the destination afterwards. ``shared`` is what other flows of a run have open."""
         spec = self.specs.flows[flow]
-        source = open_source(self.specs.sources[spec.source], self.specs.project, self.environ, connect)
+        opening = partial(open_source, self.specs.sources[spec.source], self.specs.project, self.environ, connect)
+        source = shared.source(spec.source, opening) if shared else opening()
         destination_spec = self.specs.destinations[spec.destination]
         with open_destination(destination_spec, self.specs.project, self.environ, s3_client=s3_client) as destination:
             kept = without_erased(spec, self.ledger.erasures(flow))
             told = partial(self.circumstances, flow)
-            yield Line(self.specs, kept, source, destination, self.ledger, self.state / "spool", _holder(), told)
+            yield Line(self.specs, kept, source, destination, self.ledger, self.spool, _holder(), told, shared)
+
+    @property
+    def spool(self) -> Path:
+        """Where parts are before they are sent."""
+        return self.state / "spool"
 
     def circumstances(self, flow: str) -> str:
         """Under which spec and secrets a flow is delivered: another text once one of them is another one."""

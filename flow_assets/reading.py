@@ -16,6 +16,7 @@ from flow_assets.ledger.store import Ledger
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
+from flow_assets.shared import Locked, Shared, locked
 from flow_assets.sources.contract import Scan, Source
 from flow_assets.spec.check import check_columns
 from flow_assets.spec.flow import Flow, Include
@@ -23,7 +24,7 @@ from flow_assets.spec.specs import Specs
 from flow_assets.spec.where import where_columns
 from flow_assets.stages import duplicates
 from flow_assets.stages.encode import event_time_column
-from flow_assets.stages.engine import engine_errors, lock, open_engine
+from flow_assets.stages.engine import engine_errors
 from flow_assets.stages.shape import happened_within
 from flow_assets.stages.values import identifier
 
@@ -37,7 +38,8 @@ T = TypeVar("T")
 class Line:
     """What one flow's deliveries need.
 
-    ``holder`` says, to whoever finds the flow busy, who we are; ``circumstances`` under which spec and secrets all this happens.
+    ``holder`` says, to whoever finds the flow busy, who we are; ``circumstances`` under which spec and secrets all this happens; ``shared``
+    is what other flows of the same run have open.
     """
 
     specs: Specs
@@ -48,6 +50,7 @@ class Line:
     spool: Path
     holder: str = "this process"
     circumstances: Callable[[], str] = str
+    shared: Shared | None = None
 
 
 def without_erased(flow: Flow, conditions: Sequence[str]) -> Flow:
@@ -101,7 +104,7 @@ class Reading:
 def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Iterator[Reading]:
     """The rows between two cursors, ready to be queried."""
     columns, later = _fitting_columns(line, cursors[1])
-    with _locked(spool, line.source.inserted_between(*cursors)) as (engine, scan):
+    with _between(line, cursors, spool) as (engine, scan):
         yield _judged(line, Reading(engine, scan, (*columns, *later), cursors, later=later), spool)
 
 
@@ -110,7 +113,7 @@ def open_reading_of_span(line: Line, span: Interval, as_of: Cursor, spool: Path)
     """The rows of a span of event time as of a cursor, ready to be queried."""
     columns, later = _fitting_columns(line, as_of)
     event_time = event_time_column(line.specs.sources[line.flow.source].columns, (*columns, *later))
-    with _locked(spool, _around(line, span, as_of)) as (engine, scan):
+    with locked(spool, _around(line, span, as_of)) as (engine, scan):
         yield _judged(line, Reading(engine, scan, (*columns, *later), (None, as_of), happened_within(event_time, span), later), spool)
 
 
@@ -149,7 +152,7 @@ def _earlier_keys(line: Line, span: Interval, as_of: Cursor, spool: Path) -> Ite
     how = _comparison(line, (*columns, *later))
     assert how is not None
     spool.mkdir()
-    with _locked(spool, line.source.happened_between(span.start, span.end, as_of)) as (engine, scan):
+    with locked(spool, line.source.happened_between(span.start, span.end, as_of)) as (engine, scan):
         reading = Reading(engine, scan, (*columns, *later), (None, as_of), later=later)
 
         def query() -> Any:
@@ -164,12 +167,11 @@ def _comparison(line: Line, available: Sequence[Column]) -> duplicates.Compariso
     return None if rule is None else duplicates.Comparison(line.flow, rule, line.specs.sources[line.flow.source].columns, available)
 
 
-@contextmanager
-def _locked(spool: Path, rows: AbstractContextManager[Scan]) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan]]:
-    with open_engine(spool) as engine, rows as scan:
-        scan.prepare(engine)
-        lock(engine, scan.paths)
-        yield engine, scan
+def _between(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> AbstractContextManager[Locked]:
+    """The rows between two cursors: those that are open already, unless the flow would leave its notes on duplicates among them."""
+    if line.shared is None or line.flow.deduplicate is not None:
+        return locked(spool, line.source.inserted_between(*cursors))
+    return line.shared.between(line.source, *cursors, spool)
 
 
 def _fitting_columns(line: Line, at: Cursor) -> tuple[tuple[Column, ...], tuple[Column, ...]]:

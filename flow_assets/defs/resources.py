@@ -5,6 +5,7 @@ None of them does anything until it is used: a run initializes the resources of 
 must not fail the other flows of the run.
 """
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from flow_assets.destinations.contract import Destination
 from flow_assets.destinations.opening import open_destination
 from flow_assets.project import Project
 from flow_assets.reading import Line
+from flow_assets.shared import Shared
 from flow_assets.sources.duckdb_file import MEMORY_LIMIT
 from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.source import DuckDBSource
@@ -40,9 +42,19 @@ class FlowProject:
         """
         return Project.open(self.specs, self.state, self.ledger_url)
 
+    @cached_property
+    def shared(self) -> Shared:
+        """What the flows of a run have in common."""
+        return Shared(self.opened.spool)
+
     def line(self, flow: str, connect: Any, s3: Any) -> AbstractContextManager[Line]:
         """A flow's line, with the connections and the client that resources supply."""
-        return self.opened.line(flow, connect, client_maker(s3))
+        return self.opened.line(flow, connect, client_maker(s3), self.shared)
+
+    def let_go(self) -> None:
+        """End what a run has open."""
+        if "shared" in self.__dict__:
+            self.shared.close()
 
     def destination(self, flow: str, s3: Any) -> AbstractContextManager[Destination]:
         """A flow's destination, likewise."""
@@ -75,4 +87,9 @@ def default_duckdb(spec: DuckDBSource, project: Path) -> Any:
 def project_resource(project: FlowProject) -> dg.ResourceDefinition:
     """The resource ``flow_project``. Its configuration is not shown: the ledger's URL may hold a password."""
     where = f"The flows of {project.specs.folder}; spool, and ledger unless it is elsewhere, in {project.state}"
-    return dg.ResourceDefinition(lambda _: project, description=where)
+
+    def during_a_run(_: dg.InitResourceContext) -> Iterator[FlowProject]:
+        yield project
+        project.let_go()
+
+    return dg.ResourceDefinition(during_a_run, description=where)

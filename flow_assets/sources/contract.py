@@ -68,6 +68,8 @@ class Source(Protocol):
     """
 
     name: str
+    may_stay_open: bool
+    """Whether a scan that nobody reads just now may stay open: not where it would keep others from writing."""
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """The table's columns in its order, newest last; as of a cursor where the source can tell, else now."""

@@ -29,16 +29,19 @@ from flow_assets.spec.source import DeltaSource
 class DeltaEvents:
     """An event table in Delta Lake; its cursor is a version."""
 
+    may_stay_open = True
+
     def __init__(self, spec: DeltaSource, place: Place) -> None:
         self.name = spec.name
         self._spec = spec
         self._place = place
         self._log = DeltaLog(spec.name, place)
+        self._known: dict[int, tuple[StoredColumn, ...]] = {}
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """As of a version; those of the first one for a cursor before it."""
-        version = None if at is None else max(self._reached(at), 0)
-        return tuple(one.column for one in self._stored(self._table(version)))
+        stored = self._stored(self._table()) if at is None else self._stored_at(max(self._reached(at), 0))
+        return tuple(one.column for one in stored)
 
     def cursor_at(self, moment: datetime) -> int:
         """The last version committed by ``moment``; -1 before the first."""
@@ -50,7 +53,7 @@ class DeltaEvents:
         found = [(commit.version, added) for commit in self._log.commits(first, last) for added in self._delivered(commit)]
         self._check_there(found)
         files = [DataFile(self._place.resolve(added.path), added.rows, added.values) for _, added in found]
-        with open_scan(self.name, self._place, files, self._stored(self._table(max(last, 0)))) as scan:
+        with open_scan(self.name, self._place, files, self._stored_at(max(last, 0)), lasting=True) as scan:
             yield scan
 
     @contextmanager
@@ -61,7 +64,7 @@ class DeltaEvents:
         found = self._active(table, columns, (start, end)) if version >= 0 else []
         self._check_there([(version, added) for added in found])
         files = [DataFile(self._place.resolve(added.path), added.rows, added.values) for added in found]
-        with open_scan(self.name, self._place, files, columns) as scan:
+        with open_scan(self.name, self._place, files, columns, lasting=True) as scan:
             yield scan
 
     def freshest(self) -> Freshest:
@@ -114,6 +117,12 @@ class DeltaEvents:
     def _event_time(self, columns: Sequence[StoredColumn]) -> StoredColumn | None:
         wanted = self._spec.columns.event_time.lower()
         return next((one for one in columns if one.column.name.lower() == wanted), None)
+
+    def _stored_at(self, version: int) -> tuple[StoredColumn, ...]:
+        """The columns as of a version, of which no later commit changes anything."""
+        if version not in self._known:
+            self._known[version] = self._stored(self._table(version))
+        return self._known[version]
 
     def _stored(self, table: DeltaTable) -> tuple[StoredColumn, ...]:
         with reading(self.name, "read the table's schema", DeltaError):

@@ -79,6 +79,8 @@ class DuckDBEvents:
     ``connect`` gives the connection instead of opening ``file``; ``wait`` is how long to wait for another process that has the file.
     """
 
+    may_stay_open = False
+
     def __init__(self, spec: DuckDBSource, file: Path, connect: Connect | None = None, wait: timedelta = timedelta(seconds=60)) -> None:
         self.name = spec.name
         self._spec = spec

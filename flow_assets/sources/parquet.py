@@ -44,6 +44,8 @@ class TableFile:
 class ParquetEvents:
     """An event table in Parquet files, flat or in hive partitions; its cursor is a moment."""
 
+    may_stay_open = True
+
     def __init__(self, spec: ParquetSource, place: Place) -> None:
         self.name = spec.name
         self._spec = spec

@@ -55,9 +55,16 @@ class ParquetScan:
     """Some files of a table."""
 
     def __init__(
-        self, name: str, place: Place, files: Sequence[DataFile], columns: Sequence[StoredColumn], span: Span | None = None
+        self,
+        name: str,
+        place: Place,
+        files: Sequence[DataFile],
+        columns: Sequence[StoredColumn],
+        span: Span | None = None,
+        lasting: bool = False,
     ) -> None:
         self._name = name
+        self._lasting = lasting
         self._place = place
         self._files = files
         self._spoken = {file.path: place.spoken(file.path) for file in files}
@@ -77,7 +84,7 @@ class ParquetScan:
         return None if self._span or None in counts else sum(count for count in counts if count is not None)
 
     def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
-        self._place.prepare(engine)
+        self._place.prepare(engine, self._lasting)
         [(spill,)] = engine.execute("SELECT current_setting('temp_directory')").fetchall()
         self._repaired = Path(spill).resolve() / "repaired"  # copies may be as large as the files, as what the engine spills
 
@@ -136,14 +143,19 @@ class ParquetScan:
 
 @contextmanager
 def open_scan(
-    name: str, place: Place, files: Sequence[DataFile], columns: Sequence[StoredColumn], span: Span | None = None
+    name: str,
+    place: Place,
+    files: Sequence[DataFile],
+    columns: Sequence[StoredColumn],
+    span: Span | None = None,
+    lasting: bool = False,
 ) -> Iterator[ParquetScan]:
-    """A scan of these files, in this order.
+    """A scan of these files, in this order; ``lasting``: they are never written again under the same names.
 
     Raises:
         PermanentError: one has a name that the engine cannot be told.
     """
-    with closing(ParquetScan(name, place, files, columns, span)) as scan:
+    with closing(ParquetScan(name, place, files, columns, span, lasting)) as scan:
         yield scan
 
 

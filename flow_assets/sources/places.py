@@ -41,10 +41,13 @@ class Place:
         """What deltalake needs to get there."""
         return self.s3.storage_options() if self.s3 else {}
 
-    def prepare(self, engine: duckdb.DuckDBPyConnection) -> None:
-        """Make an engine able to read files here, keep nothing of them in memory, and read times without a zone as UTC."""
+    def prepare(self, engine: duckdb.DuckDBPyConnection, lasting: bool = False) -> None:
+        """Make an engine able to read files here, and read times without a zone as UTC.
+
+        It keeps nothing of them in memory, unless they are fetched from afar and ``lasting``: never written again.
+        """
         engine.execute("SET TimeZone = 'UTC'")
-        engine.execute("SET enable_external_file_cache = false")
+        engine.execute(f"SET enable_external_file_cache = {lasting and self.s3 is not None}")
         if self.s3:
             self.s3.prepare(engine)
 

@@ -11,7 +11,7 @@ from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.stages.values import literal
 
 MEMORY_LIMIT = "512MB"
-STREAM_BUFFER = "8MB"
+STREAM_BUFFER = "4MB"
 """How far the engine's threads may be ahead of who reads their rows: with the engine's default of 1 MB only one of them works."""
 
 

@@ -52,6 +52,8 @@ class MemorySource:
     may become visible after their moment was read.
     """
 
+    may_stay_open = True
+
     def __init__(self, name: str = "memory", event_time: str | None = None, by_moment: bool = False) -> None:
         self.name = name
         self._event_time = event_time
