@@ -73,22 +73,22 @@ def measured(count: int, rows: int) -> dict[str, Any]:
     }
 
 
-def make_project(project: Path, count: int, rows: int) -> None:
-    """Specs, and a Delta table with three loads, of which the last is what is due."""
+def make_project(project: Path, count: int, rows: int, start: datetime = START) -> None:
+    """Specs, and a Delta table with three loads, of which the last is what is due: inserted in the quarter of an hour from ``start`` on."""
     from deltalake import write_deltalake
 
     from flow_assets.demo.events import Events
     from flow_assets.demo.table import stamp
 
-    events = Events(rows=rows, start=START - timedelta(hours=1), span=timedelta(hours=1), loads=3)
-    for load, moment in enumerate((START - 2 * QUARTER, START - QUARTER, START + QUARTER / 2)):
+    events = Events(rows=rows, start=start - timedelta(hours=1), span=timedelta(hours=1), loads=3)
+    for load, moment in enumerate((start - 2 * QUARTER, start - QUARTER, start + QUARTER / 2)):
         write_deltalake(project / "data/events", events.reader(load), mode="append")
         stamp(project / "data/events", load, moment)
     files = {
         "sources/events": "type: delta\nuri: data/events\ncolumns: {event_time: hit_time_utc}\n",
         "destinations/there": "type: local\nroot: delivered\n",
     }
-    flow = f"source: events\ndestination: there\nfolder: out\nevery: 15m\npartition_by: hour\nstart: {START:%Y-%m-%dT%H:%M:%SZ}\n"
+    flow = f"source: events\ndestination: there\nfolder: out\nevery: 15m\npartition_by: hour\nstart: {start:%Y-%m-%dT%H:%M:%SZ}\n"
     files |= {f"flows/feed_{number:04d}": f"{flow}format: {{type: csv}}\n" for number in range(count)}
     for name, text in files.items():
         file = project / f"flow_specs/{name}.yaml"
