@@ -9,10 +9,11 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 # Hypothesis would draw from the constants of whatever is imported by then: a seed would mean something else after other tests.
 providers._get_local_constants = lambda: providers._local_constants
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.servers.sftp", "tests.servers.ftp"]
+pytest_plugins = ["tests.servers.postgres", "tests.servers.redis", "tests.servers.s3", "tests.servers.sftp", "tests.servers.ftp"]
 
 
 LONGEST = (
+    "test_several_machines.py",
     "test_defs_daemon.py",
     "test_life.py",
     "test_defs_browser.py",

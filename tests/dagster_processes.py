@@ -15,12 +15,14 @@ from pathlib import Path
 import dagster as dg
 
 ROOT = Path(__file__).parent.parent
+SETTINGS = ROOT / "dagster.yaml"
+WORKSPACE = str(ROOT / "workspace.yaml")
 
 
 @contextmanager
-def daemon(project: Path) -> Iterator[subprocess.Popen[bytes]]:
+def daemon(project: Path, settings: Path = SETTINGS) -> Iterator[subprocess.Popen[bytes]]:
     """``dagster-daemon run`` over a project, with our workspace and settings, killed in the end with all that it started."""
-    with _process(project, "daemon.log", "dagster-daemon", "run") as running:
+    with process(project, "daemon.log", "dagster-daemon", "run", "-w", WORKSPACE, settings=settings) as running:
         yield running
 
 
@@ -31,7 +33,7 @@ def webserver(project: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     address = f"http://127.0.0.1:{port}"
-    with _process(project, "webserver.log", "dagster-webserver", "-h", "127.0.0.1", "-p", port) as running:
+    with process(project, "webserver.log", "dagster-webserver", "-h", "127.0.0.1", "-p", port, "-w", WORKSPACE) as running:
         wait_for(lambda: _answers(address), running, project / "webserver.log")
         yield address
 
@@ -45,16 +47,17 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def _process(project: Path, log: str, program: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(project: Path, log: str, program: str, *arguments: str, settings: Path = SETTINGS) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of our environment, with a ``DAGSTER_HOME`` in the project."""
     home = project / "dagster"
     home.mkdir(exist_ok=True)
-    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+    shutil.copyfile(settings, home / "dagster.yaml")
     with dg.DagsterInstance.from_config(str(home)):  # makes the storage: of two processes that make it at once one may fail
         pass
-    environ = {"DAGSTER_HOME": str(home), "FLOW_SPECS": str(project / "flow_specs"), "FLOW_STATE": str(project / "state")}
-    command = [str(Path(sys.executable).parent / program), *arguments, "-w", str(ROOT / "workspace.yaml")]
+    ours = {"DAGSTER_HOME": str(home), "FLOW_SPECS": str(project / "flow_specs"), "FLOW_STATE": str(project / "state")}
+    command = [str(Path(sys.executable).parent / program), *arguments]
     with (project / log).open("ab") as out:
-        running = subprocess.Popen(command, stdout=out, stderr=out, cwd=project, env=os.environ | environ, start_new_session=True)
+        running = subprocess.Popen(command, stdout=out, stderr=out, cwd=project, env=os.environ | ours, start_new_session=True)
     try:
         yield running
     finally:

@@ -4,7 +4,7 @@
 set -u
 
 # program:package
-wanted="sshd:openssh-server vsftpd:vsftpd initdb:postgresql chromium:chromium"
+wanted="sshd:openssh-server vsftpd:vsftpd initdb:postgresql chromium:chromium redis-server:redis-server"
 PATH="$PATH:/usr/sbin:/usr/local/sbin"
 for folder in /usr/lib/postgresql/*/bin; do PATH="$PATH:$folder"; done
 

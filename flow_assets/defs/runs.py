@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import dagster as dg
 
@@ -17,7 +18,9 @@ from flow_assets.spec.flow import Flow
 
 PARTITION, RANGE_START, RANGE_END = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 SENSOR, CODE_SERVER = "dagster/sensor_name", ".dagster/grpc_info"
+CELERY_TASK: Final = "dagster-celery/task_id"
 LOST = "flows/lost"
+WORKERS_ANSWER_SECONDS: Final = 3.0
 
 STARTED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -91,14 +94,37 @@ def cut_off(
 
 
 def lost(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> list[dg.DagsterRun]:
-    """Started runs whose processes are gone: they belonged to a code server that no longer answers.
+    """Started runs whose processes are gone: they belonged to a code server that no longer answers, or to a Celery worker that does not.
 
     Nothing else tells: after everything was killed (a power cut, say), Dagster holds them for running, and their places in the queue for
-    taken, until their longest run time is over. Told only of Dagster's default launcher and queue, where code servers are on this machine.
+    taken, until their longest run time is over. Told only of Dagster's default launcher and queue, where code servers are on this machine,
+    and of its Celery launcher, whose workers can be asked.
     """
-    if not (isinstance(instance.run_launcher, dg.DefaultRunLauncher) and isinstance(instance.run_coordinator, dg.QueuedRunCoordinator)):
+    started = [run for run in runs if run.status in STARTED]
+    launcher = instance.run_launcher
+    if type(launcher).__name__ == "CeleryRunLauncher":
+        return _unknown_to_workers(launcher, [run for run in started if CELERY_TASK in run.tags])
+    if not (isinstance(launcher, dg.DefaultRunLauncher) and isinstance(instance.run_coordinator, dg.QueuedRunCoordinator)):
         return []
-    return [run for run in runs if run.status in STARTED and _is_gone(json.loads(run.tags.get(CODE_SERVER, "{}")).get("socket"))]
+    return [run for run in started if _is_gone(json.loads(run.tags.get(CODE_SERVER, "{}")).get("socket"))]
+
+
+def _unknown_to_workers(launcher: Any, runs: Sequence[dg.DagsterRun]) -> list[dg.DagsterRun]:
+    """Those of the runs that some worker executed once and that none has now.
+
+    Nothing is said where no worker answers: then it may be the broker. A worker that is cut off for longer than the question takes may go
+    on with a run that is taken for lost; whoever delivers its flows anew finds them claimed, and waits.
+    """
+    tasks = {run.tags[CELERY_TASK]: run for run in runs}
+    begun = [task for task in tasks if launcher.celery.AsyncResult(task).state == "STARTED"]
+    if not begun:
+        return []
+    answers = launcher.celery.control.inspect(timeout=WORKERS_ANSWER_SECONDS).query_task(begun)
+    if not answers:
+        return []
+    known = {task for of_worker in answers.values() for task in of_worker}
+    ended = {task for task in begun if launcher.celery.AsyncResult(task).state != "STARTED"}
+    return [tasks[task] for task in begun if task not in known | ended]
 
 
 def _is_gone(path: str | None) -> bool:
