@@ -1,7 +1,7 @@
 """Does a round of many flows end well within its quarter of an hour, and does the UI answer meanwhile? A real daemon and a real browser.
 
-`python -m benchmarks.round [--flows N]` makes one interval due for all flows, lets `dagster-daemon` deliver it (sensor, queue, four runs at a
-time, all as `dagster.yaml` says), and opens pages of Dagster's UI in Chromium while it works and afterwards. Prints two tables, as Markdown.
+`python -m benchmarks.round [--flows N]` makes one interval due for all flows, lets `dagster-daemon` deliver it (sensor, queue, four runs
+at a time, all as `dagster.yaml` says), and opens pages of Dagster's UI in Chromium before and meanwhile. Prints two tables, as Markdown.
 """
 
 import argparse
@@ -86,7 +86,8 @@ def pages(address: str) -> Iterator[Callable[[int], dict[str, float]]]:
         page.get_by_text("deliveries").first.wait_for()  # the code location is loaded
 
         def look(count: int) -> dict[str, float]:
-            return {name: _seconds(page, address + path.format(flow=f"feed_{count // 2:04d}"), text) for name, (path, text) in PAGES.items()}
+            flow = f"feed_{count // 2:04d}"
+            return {name: _seconds(page, address + path.format(flow=flow), text) for name, (path, text) in PAGES.items()}
 
         yield look
         browser.close()

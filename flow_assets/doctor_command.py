@@ -48,7 +48,7 @@ def examination(folders: Folders, offline: bool) -> "Iterator[Check]":
         yield Check("servers", "skipped", "sources and destinations were not tried, as --offline says")
     else:
         yield from guarded("servers", lambda: reach(sound))
-    yield from guarded("dagster", _dagster)
+    yield from guarded("dagster", lambda: _dagster(folders.ledger_url))
 
 
 def _records(folders: Folders, specs: "Specs") -> "Iterator[Check]":
@@ -75,7 +75,7 @@ def _records(folders: Folders, specs: "Specs") -> "Iterator[Check]":
         yield from guarded("flows", lambda: flows(opened, now))
 
 
-def _dagster() -> "Iterator[Check]":
+def _dagster(ledger_url: str | None) -> "Iterator[Check]":
     from flow_assets.doctor.verdict import Check
 
     home = os.environ.get("DAGSTER_HOME")
@@ -84,4 +84,4 @@ def _dagster() -> "Iterator[Check]":
         return
     from flow_assets.defs.doctor import dagster
 
-    yield from dagster(Path(home).expanduser(), datetime.now(UTC))
+    yield from dagster(Path(home).expanduser(), datetime.now(UTC), ledger_url)

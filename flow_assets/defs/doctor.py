@@ -7,6 +7,7 @@ from typing import Final
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 
 from flow_assets.defs.keys import Keys
@@ -16,8 +17,8 @@ SILENT: Final = timedelta(minutes=5)
 SENSOR: Final = Keys().sensor()
 
 
-def dagster(home: Path, now: datetime) -> Iterator[Check]:
-    """What is told of the instance in ``DAGSTER_HOME``."""
+def dagster(home: Path, now: datetime, ledger_url: str | None = None) -> Iterator[Check]:
+    """What is told of the instance in ``DAGSTER_HOME``, beside a ledger in that database, or in a file if none is named."""
     if not home.is_dir():
         yield Check("dagster home", "failed", f"DAGSTER_HOME is {home}, which is no folder — make it, and copy dagster.yaml into it")
         return
@@ -35,8 +36,22 @@ def dagster(home: Path, now: datetime) -> Iterator[Check]:
         yield Check("dagster storage", "failed", told)
         return
     with opened as instance:
+        if apart := ledger_apart(instance, ledger_url):
+            yield Check("shared ledger", "failed", apart)
         yield daemon(instance, now)
         yield from sensors(instance, now)
+
+
+def ledger_apart(instance: dg.DagsterInstance, ledger_url: str | None) -> str | None:
+    """Why machines that share the runs of an instance would each have a ledger of their own; None if they do not."""
+    launcher = instance.run_launcher
+    is_file = ledger_url is None or ledger_url.startswith("sqlite")
+    if not is_file or isinstance(launcher, dg.DefaultRunLauncher | SyncInMemoryRunLauncher):
+        return None
+    return (
+        f"{type(launcher).__name__} executes runs on several machines, but the ledger is a file on each of them: none knows what the others"
+        " delivered — name a PostgreSQL database in FLOW_LEDGER, the same for all"
+    )
 
 
 def daemon(instance: dg.DagsterInstance, now: datetime) -> Check:

@@ -14,6 +14,7 @@ import dagster as dg
 from flow_assets.defs import clock
 from flow_assets.defs.backlog import LONGEST_PAUSE, Backlog, stretches
 from flow_assets.defs.broken import Broken
+from flow_assets.defs.doctor import ledger_apart
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.partitions import Partitions, first_interval
 from flow_assets.defs.probing import troubles, why_stuck, with_probes
@@ -54,6 +55,8 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
         asked = found[: max(0, MAX_UNFINISHED_RUNS - underway.runs)]
         events: list[Any] = [*told, *unshown.events(context.instance, ledger, underway)]
         told.clear()
+        if apart := ledger_apart(context.instance, project.ledger_url):
+            context.log.error("%s", apart)
         for sentence in stuck:
             context.log.warning("%s", sentence)
         why_not = None if asked else _nothing(ledger, underway, len(found), stuck)
