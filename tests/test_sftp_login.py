@@ -235,9 +235,22 @@ def test_a_fast_cipher_is_preferred_and_small_packets_do_not_wait(own_sshd: SshS
         assert sockets[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_server_with_nothing_in_common_is_permanent(tmp_path: Path) -> None:
-    with asyncssh_server.serving(tmp_path / "delivered", encryption_algs=["chacha20-poly1305@openssh.com"]) as server:
-        assert "offers no algorithm that is safe and known here" in refusal(sftp(server))
+@pytest.mark.parametrize(
+    "offered",
+    [
+        {"encryption_algs": ["chacha20-poly1305@openssh.com"]},
+        {"encryption_algs": ["aes256-cbc", "3des-cbc"]},
+        {"encryption_algs": ["aes256-ctr"], "mac_algs": ["hmac-sha1", "hmac-md5"]},
+        {"kex_algs": ["diffie-hellman-group14-sha1", "diffie-hellman-group1-sha1"]},
+    ],
+    ids=["unknown here", "CBC", "SHA-1 and MD5", "key exchange with SHA-1"],
+)
+def test_a_server_without_a_safe_algorithm_that_is_known_here_is_refused(tmp_path: Path, offered: dict[str, list[str]]) -> None:
+    with asyncssh_server.serving(tmp_path / "delivered", **offered) as server:
+        said = refusal(sftp(server))
+        assert "offers no algorithm that is safe and known here" in said
+        assert "must bring it up to date: AES in GCM or CTR mode, SHA-2" in said
+        assert server.logins == []
 
 
 @contextmanager

@@ -131,7 +131,8 @@ def _described(key: paramiko.PKey) -> str:
 def connect(spec: SftpDestination, expected: Sequence[paramiko.PKey]) -> paramiko.Transport:
     """An encrypted connection on which nothing but keys was exchanged. :func:`verify_host_key` must come next.
 
-    The server is asked for a key of the expected types only. Where it has none, it may show what it has, for the message.
+    The server is asked for a key of the expected types only. Where it has none, it may show what it has, for the message. CBC, MD5 and
+    SHA-1 are not spoken, whatever the server offers.
 
     Raises:
         RetryableError: nobody answers, or the connection is cut.
@@ -145,7 +146,8 @@ def connect(spec: SftpDestination, expected: Sequence[paramiko.PKey]) -> paramik
             return _handshake(spec, [])
         except paramiko.ssh_exception.IncompatiblePeer as error:
             raise PermanentError(
-                f"{place(spec)}: the server offers no algorithm that is safe and known here ({error}) — it must be brought up to date"
+                f"{place(spec)}: the server offers no algorithm that is safe and known here ({error}) — its operator must bring it up to"
+                " date: AES in GCM or CTR mode, SHA-2, a key exchange with SHA-2"
             ) from error
 
 
@@ -153,7 +155,8 @@ def _handshake(spec: SftpDestination, host_key_algorithms: Sequence[str]) -> par
     transport = paramiko.Transport(_dial(spec))
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = transport.channel_timeout = CONNECT_TIMEOUT
     options = transport.get_security_options()
-    options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
+    options.ciphers = sorted((name for name in options.ciphers if "cbc" not in name), key=lambda name: "gcm" not in name)
+    options.digests = [name for name in options.digests if "sha2" in name]
     if host_key_algorithms:
         options.key_types = host_key_algorithms
     try:
