@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from benchmarks import narrow
+from benchmarks import memory, narrow, ticks, uploads, wide
 from benchmarks.page import write_page
 from benchmarks.sections import TINY, Section, Sizes
 from benchmarks.tables import machine
@@ -19,6 +19,10 @@ from benchmarks.tables import machine
 HERE = Path(__file__).parent
 SECTIONS: dict[str, Callable[[Sizes, Path], Section]] = {
     "narrow": narrow.measured,
+    "wide": wide.measured,
+    "ticks": ticks.measured,
+    "memory": memory.measured,
+    "uploads": uploads.measured,
 }
 """By the name on the command line."""
 

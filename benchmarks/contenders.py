@@ -6,31 +6,46 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import HERE, Contender, not_installed, ours, peer
-from benchmarks.data import Table, make_plain, write_specs, written
+from benchmarks.data import DAY, START, Table, happened, make_plain, write_specs, written
 
 OURS = "flow_assets"
+AGAIN = "flow_assets, regeneration"
 DUCKDB = "DuckDB COPY"
 LIMIT = "limit: engine's CSV, then gzip on every core"
 READ = "limit: engine reads the same columns"
 
 
-def we(table: Table, format_: str, what: str = "deliver", runs: int | None = None) -> Contender:
+def we(table: Table, format_: str, partition_by: str = "quarter_hour") -> Contender:
     """Our own line."""
-    command = ours("ours", write_specs(table, format_), "{target}", what)
-    return Contender(OURS, command, runs, check=holds(table, format_, "again" if what == "regenerate" else "out"))
+    command = ours("ours", write_specs(table, format_, partition_by), "{target}", "deliver")
+    return Contender(OURS, command, check=holds(table, format_, "out"))
 
 
-def duckdb_copy(table: Table, format_: str, runs: int | None = None) -> Contender:
+def we_again(table: Table, format_: str) -> Contender:
+    """Our own line, when history is regenerated; rows whose event time cannot be filed are not in any span of it."""
+    command = ours("ours", write_specs(table, format_, start=START + DAY), "{target}", "regenerate")
+    return Contender(AGAIN, command, note="the same day, by event time", check=_happened(table, format_))
+
+
+def duckdb_copy(table: Table, format_: str, partitioned: bool = True) -> Contender:
     """The engine that we use, without us; it runs in our own environment."""
-    command = [sys.executable, str(HERE / "peers/duckdb_copy.py"), format_, table.files, "{target}"]
-    return Contender(DUCKDB, command, runs, "PARTITION_BY, " + ("zstd" if format_ == "parquet" else "gzip"), check=holds(table, format_))
+    command = [
+        sys.executable,
+        str(HERE / "peers/duckdb_copy.py"),
+        format_,
+        table.files,
+        "{target}",
+        "partitioned" if partitioned else "whole",
+    ]
+    note = ("PARTITION_BY, " if partitioned else "") + ("zstd" if format_ == "parquet" else "gzip")
+    return Contender(DUCKDB, command, note=note, check=holds(table, format_))
 
 
-def limits(table: Table, runs: int | None = None) -> list[Contender]:
+def limits(table: Table) -> list[Contender]:
     """What nobody can beat."""
     return [
-        Contender(READ, ours("limits", "read", table.files, "{target}"), runs),
-        Contender(LIMIT, ours("limits", "gzip", table.files, "{target}"), runs, "one file, isal level 1"),
+        Contender(READ, ours("limits", "read", table.files, "{target}")),
+        Contender(LIMIT, ours("limits", "gzip", table.files, "{target}"), note="one file, isal level 1"),
     ]
 
 
@@ -57,5 +72,12 @@ def holds(table: Table, format_: str, below: str = "") -> Callable[[Path, dict[s
         count, found = written(target / below, format_)
         assert count == table.rows, f"{count:,} rows instead of {table.rows:,}"
         assert found == table.fingerprint, "other events than in the table"
+
+    return check
+
+
+def _happened(table: Table, format_: str) -> Callable[[Path, dict[str, Any]], None]:
+    def check(target: Path, _: dict[str, Any]) -> None:
+        assert written(target / "out", format_) == happened(table), "other events than happened on that day"
 
     return check

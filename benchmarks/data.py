@@ -10,6 +10,8 @@ from pathlib import Path
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+QUARTER = timedelta(minutes=15)
+MINUTE = timedelta(minutes=1)
 LOADS = 12
 WIDE = 1402
 
@@ -78,9 +80,9 @@ def make_plain(table: Table) -> None:
             engine.execute(f"COPY (SELECT {columns} FROM read_parquet('{file}')) TO '{folder}/{number:02}.parquet' (COMPRESSION zstd)")
 
 
-def write_specs(table: Table, format_: str) -> Path:
-    """A folder of specs whose flow ``feed`` delivers everything in the table, in one interval."""
-    specs = table.project / f"specs_{format_}"
+def write_specs(table: Table, format_: str, partition_by: str = "quarter_hour", start: datetime = START, every: str = "1d") -> Path:
+    """A folder of specs with a flow ``feed``, which delivers what was inserted since ``start``."""
+    specs = table.project / f"specs_{format_}_{start:%d}"
     for file, text in {
         "sources/events": "type: delta\nuri: data/events\ncolumns: {event_time: hit_time_utc}\n",
         "destinations/there": "type: local\nroot: delivered\n",
@@ -88,15 +90,35 @@ def write_specs(table: Table, format_: str) -> Path:
             source: events
             destination: there
             folder: out
-            every: 1d
-            partition_by: quarter_hour
-            start: {START:%Y-%m-%dT%H:%M:%SZ}
+            every: {every}
+            partition_by: {partition_by}
+            start: {start:%Y-%m-%dT%H:%M:%SZ}
             format: {{type: {format_}}}
         """),
     }.items():
         (specs / f"{file}.yaml").parent.mkdir(parents=True, exist_ok=True)
         (specs / f"{file}.yaml").write_text(text)
     return specs
+
+
+def made_ticks(project: Path, before: int, ticks: int, rows: int) -> Table:
+    """A table with ``before`` old commits, and after ``START`` one of about ``rows`` rows in each of ``ticks`` quarters of an hour."""
+    from deltalake import write_deltalake
+
+    from flow_assets.demo.events import Events
+    from flow_assets.demo.table import stamp
+
+    table = Table(project)
+    events = Events(rows=(ticks + 4) * rows, start=START - QUARTER * 4, span=QUARTER * (ticks + 4), loads=ticks + 4)
+    old = events.load(0).table
+    for _ in range(before):
+        write_deltalake(table.folder, old, mode="append")
+    for tick in range(ticks):
+        write_deltalake(table.folder, events.load(tick + 4).table.slice(0, rows), mode="append")
+    for version in range(before + ticks):
+        after = version - before
+        stamp(table.folder, version, START + QUARTER * (after + 0.5) if after >= 0 else START + MINUTE * after)
+    return table
 
 
 def fingerprint(relation: str) -> int:
@@ -115,6 +137,18 @@ def written(folder: Path, format_: str) -> tuple[int, int]:
     with duckdb.connect() as engine:
         relation = _relation(folder, format_)
         [(count, found)] = engine.execute(f"SELECT count(*), bit_xor(hash(event_id)) FROM {relation}").fetchall()
+    return int(count), int(found or 0)
+
+
+def happened(table: Table) -> tuple[int, int]:
+    """The same of the table's rows that happened on its day."""
+    import duckdb
+
+    with duckdb.connect() as engine:
+        engine.execute("SET TimeZone = 'UTC'")
+        day = f"hit_time_utc >= '{START:%Y-%m-%d}' AND hit_time_utc < '{START + DAY:%Y-%m-%d}'"
+        query = f"SELECT count(*), bit_xor(hash(event_id)) FROM read_parquet('{table.files}') WHERE {day}"
+        [(count, found)] = engine.execute(query).fetchall()
     return int(count), int(found or 0)
 
 

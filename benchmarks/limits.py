@@ -16,6 +16,7 @@ _BLOCK = 4 << 20
 
 def main(what: str, files: str, target: str) -> None:
     import duckdb
+    import pyarrow  # noqa: F401  # what the engine would import meanwhile
 
     file = Path(target, "all.csv")
     said: dict[str, float] = {}
