@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from benchmarks import memory, narrow, ticks, uploads, wide
+from benchmarks import memory, narrow, steps, ticks, uploads, wide
 from benchmarks.page import write_page
 from benchmarks.sections import TINY, Section, Sizes
 from benchmarks.tables import machine
@@ -21,6 +21,7 @@ SECTIONS: dict[str, Callable[[Sizes, Path], Section]] = {
     "narrow": narrow.measured,
     "wide": wide.measured,
     "ticks": ticks.measured,
+    "steps": steps.measured,
     "memory": memory.measured,
     "uploads": uploads.measured,
 }
@@ -49,6 +50,7 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--wide-rows", type=int)
     arguments.add_argument("--many-rows", type=int, help="of the table that memory is measured with")
     arguments.add_argument("--megabytes", type=int, help="of an upload")
+    arguments.add_argument("--flows", type=_numbers, help="of rounds of Dagster steps, as 10,100,1000")
     arguments.add_argument("--runs", type=int, help="of each contender; slow ones have fewer")
     arguments.add_argument("--no-peers", dest="peers", action="store_false", default=None)
     arguments.add_argument("--tiny", action="store_true", help="everything once, in no time, to see that it works")
@@ -59,6 +61,10 @@ def _arguments() -> argparse.Namespace:
     if unknown := set(chosen.sections) - set(SECTIONS):
         arguments.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     return chosen
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def _given(chosen: argparse.Namespace) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Who writes a table as files? We, the peers, each at its sensible best, and the limits of the machine."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +49,27 @@ def limits(table: Table) -> list[Contender]:
     ]
 
 
-def peers(table: Table, format_: str, names: Sequence[str]) -> list[Contender]:
-    """Those who live in an environment of their own."""
+PEERS = {
+    "pyarrow_writer": ("pyarrow", "a partition on each core"),
+    "polars_sink": ("polars", "streaming"),
+    "dlt_filesystem": ("dlt", "files nothing by event time"),
+    "sling_files": ("Sling", "from CSV into one file: it files nothing by event time"),
+    "spark": ("Spark, local", "starting it is not timed"),
+}
+"""The scripts in ``peers/``. They are slow, and run once."""
+
+
+def peers(table: Table, format_: str, names: Iterable[str], partitioned: bool = True) -> list[Contender]:
+    """Those who live in an environment of their own. They get nested values as JSON, as not all of them can write them."""
     if not not_installed():
         make_plain(table)
-    return [_peer(table, format_, name) for name in names]
-
-
-def _peer(table: Table, format_: str, name: str) -> Contender:
-    label, runs, note = PEERS[name]
-    command = peer(name, format_, table.plain, "{target}")
-    return Contender(label, command, runs, note, not_installed(), check=holds(table, format_))
-
-
-PEERS: dict[str, tuple[str, int | None, str]] = {}
+    how = "partitioned" if partitioned else "whole"
+    return [
+        Contender(
+            PEERS[name][0], peer(name, format_, table.plain, "{target}", how), 1, PEERS[name][1], not_installed(), {}, holds(table, format_)
+        )
+        for name in names
+    ]
 
 
 def holds(table: Table, format_: str, below: str = "") -> Callable[[Path, dict[str, Any]], None]:

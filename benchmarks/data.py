@@ -153,7 +153,7 @@ def happened(table: Table) -> tuple[int, int]:
 
 
 def _relation(folder: Path, format_: str) -> str:
-    files = [str(file) for file in sorted(folder.rglob("*")) if file.is_file() and _is_data(file.name)]
+    files = [str(file) for file in sorted(folder.rglob("*")) if file.is_file() and _is_data(file.relative_to(folder))]
     assert files, f"nothing was written below {folder}"
     if format_ == "parquet":
         return f"read_parquet({files!r}, hive_partitioning => false)"
@@ -167,5 +167,7 @@ def _relation(folder: Path, format_: str) -> str:
     )
 
 
-def _is_data(name: str) -> bool:
-    return not name.startswith((".", "_")) and not name.endswith((".report", ".json.crc", ".manifest.json", ".crc"))
+def _is_data(path: Path) -> bool:
+    """Neither reports and manifests, nor what a peer keeps for itself."""
+    hidden = any(part.startswith((".", "_")) for part in path.parts)
+    return not hidden and not path.name.endswith((".report", ".manifest.json", ".crc"))

@@ -22,7 +22,7 @@ def measured(sizes: Sizes, place: Path) -> Section:
         we_again(rows, "csv"),
         duckdb_copy(rows, "csv"),
         *limits(rows),
-        *(peers(rows, "csv", list(PEERS)) if sizes.peers else []),
+        *(peers(rows, "csv", PEERS) if sizes.peers else []),
     ]
     results = race(who, place, sizes.runs, rows.folder.glob("*.parquet"))
     goals = [

@@ -13,13 +13,16 @@ class Sizes:
     wide_columns: int = 1402
     many_rows: int = 20_000_000
     megabytes: int = 1000
+    ticks: int = 12
     commits: tuple[int, int] = (10, 1000)
-    flows: int = 20
+    flows: tuple[int, ...] = (10, 100)
     runs: int = 3
     peers: bool = True
 
 
-TINY = Sizes(rows=2_000, wide_rows=300, wide_columns=60, many_rows=3_000, megabytes=1, commits=(2, 20), flows=2, runs=1, peers=False)
+TINY = Sizes(
+    rows=2_000, wide_rows=300, wide_columns=60, many_rows=3_000, megabytes=1, ticks=2, commits=(2, 20), flows=(1,), runs=1, peers=False
+)
 """Everything once, in seconds: to see that it works."""
 
 

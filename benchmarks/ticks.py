@@ -11,43 +11,42 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import flows
 from benchmarks.contest import Contender, ours
 from benchmarks.data import QUARTER, START, Table, made_ticks, write_specs
 from benchmarks.harness import Result, own_peak, race
 from benchmarks.sections import Goal, Section, Sizes
 from benchmarks.tables import raw
 
-TICKS = 12
 ROWS = 10
 LARGER = 1000
 
 
 def measured(sizes: Sizes, place: Path) -> Section:
-    """A tick as a library call, as a Dagster step, and with a long history."""
+    """A tick as a library call, and with a long history."""
     short, long = sizes.commits
-    tables = {f"{before:,} commits before": made_ticks(place / f"history_{before}", before, TICKS, LARGER) for before in (short, long)}
-    tables["a tick of 10 rows"] = made_ticks(place / "tick", short, TICKS, ROWS)
+    tables = {
+        f"{before:,} commits before": made_ticks(place / f"history_{before}", before, sizes.ticks, LARGER) for before in (short, long)
+    }
+    tables["a tick of 10 rows"] = made_ticks(place / "tick", short, sizes.ticks, ROWS)
     befores = [short, long, short]
-    who = [_ticking(name, table, before) for (name, table), before in zip(tables.items(), befores, strict=True)]
+    who = [_ticking(name, table, before, sizes.ticks) for (name, table), before in zip(tables.items(), befores, strict=True)]
     results = race(who, place, sizes.runs)
-    step = flows.measured(sizes.flows, 30 * sizes.flows if sizes.flows < 10 else 3000)
-    return Section("Small deliveries", _text(results, step, sizes), list(_goals(results, step, sizes)), raw(results.values()))
+    return Section("Small deliveries", _text(results, sizes), list(_goals(results, sizes)), raw(results.values()))
 
 
-def _ticking(name: str, table: Table, before: int) -> Contender:
+def _ticking(name: str, table: Table, before: int, count: int) -> Contender:
     specs = write_specs(table, "csv", "hour", every="15m")
 
     def check(_: Path, said: dict[str, Any]) -> None:
         assert said["delivered"] == said["read"], f"{said['delivered']} rows instead of {said['read']}"
 
-    return Contender(name, ours("ticks", specs, "{target}", TICKS, before), check=check)
+    return Contender(name, ours("ticks", specs, "{target}", count, before), check=check)
 
 
-def _text(results: dict[str, Result], step: dict[str, Any], sizes: Sizes) -> str:
+def _text(results: dict[str, Result], sizes: Sizes) -> str:
     lines = [
-        f"{TICKS} intervals one after the other in one process, CSV by hour to a local folder: `deliver` as a library call. Medians, ms; the",
-        "bare read is a new engine that reads the rows of the interval's own file.",
+        f"{sizes.ticks} intervals one after the other in one process, CSV by hour to a local folder: `deliver` as a library call. Medians in ms.",
+        "A bare read is a new engine that reads the rows of the interval's own file.",
         "",
         "| | rows each | first delivery | a delivery | bare read | difference | CPU of a delivery |",
         "|---|---|---|---|---|---|---|",
@@ -58,18 +57,14 @@ def _text(results: dict[str, Result], step: dict[str, Any], sizes: Sizes) -> str
             continue
         took = " | ".join(f"{_median(one, key):,.0f}" for key in ("first", "tick", "bare", "above", "tick_cpu"))
         lines.append(f"| {name} | {one.said['rows']:,} | {took} |")
-    parts = ", ".join(f"{part} {step[part]:.0f}" for part in flows.PARTS)
-    lines += ["", f"As a Dagster step: a run of {sizes.flows} flows takes {step['cpu']:,.0f} ms of CPU for each delivery ({parts})."]
     return "\n".join(lines)
 
 
-def _goals(results: dict[str, Result], step: dict[str, Any], sizes: Sizes) -> list[Goal]:
+def _goals(results: dict[str, Result], sizes: Sizes) -> list[Goal]:
     young, old, tick = results.values()
-    inside = sum(step[part] for part in flows.PARTS if part not in ("import", "definitions"))
     grown = sizes.commits[1] // sizes.commits[0]
     return [
         Goal("(c)", "a tick of 10 rows: `deliver` above a bare read", _median(tick, "above"), at_most=50, unit=" ms"),
-        Goal("(c)", "CPU of a delivery as a Dagster step inside a batch", inside, at_most=500, unit=" ms"),
         Goal(
             "(f)",
             f"a delivery with {grown} × the commits and files: × the time",

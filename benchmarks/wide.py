@@ -19,7 +19,7 @@ def measured(sizes: Sizes, place: Path) -> Section:
     for format_, names in PEERS.items():
         who = [we(rows, format_, "none"), duckdb_copy(rows, format_, partitioned=False)]
         who += limits(rows) if format_ == "csv" else limits(rows)[:1]
-        who += peers(rows, format_, names) if sizes.peers else []
+        who += peers(rows, format_, names, partitioned=False) if sizes.peers else []
         results = race(who, place, sizes.runs, rows.folder.glob("*.parquet"))
         texts.append(f"### {format_}\n\n{table(results, OURS, rows.rows)}")
         runs += raw(results.values())
