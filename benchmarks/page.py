@@ -12,9 +12,10 @@ _HEAD = "| goal | measured | |\n|---|---|---|"
 
 
 def write_page(page: Path, name: str, section: Section, machine: str, order: Sequence[str]) -> None:
-    """Replace one section, and its goals above."""
-    known = _sections(page.read_text() if page.is_file() else "")
-    known.pop(_GOALS, None)
+    """Replace one section, and its goals above. A section that no benchmark makes any more goes."""
+    known = {
+        title: text for title, text in _sections(page.read_text() if page.is_file() else "").items() if _place(text, order) < len(order)
+    }
     rows = [goal.row for goal in section.goals]
     table = "\n".join([_HEAD, *rows]) + "\n" if rows else ""
     body = f"## {section.title}\n\n<!-- {name} -->\n{machine}.\n\n{section.text.rstrip()}\n"

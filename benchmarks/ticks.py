@@ -45,8 +45,8 @@ def _ticking(name: str, table: Table, before: int, count: int) -> Contender:
 
 def _text(results: dict[str, Result], sizes: Sizes) -> str:
     lines = [
-        f"{sizes.ticks} intervals one after the other in one process, CSV by hour to a local folder: `deliver` as a library call. Medians in ms.",
-        "A bare read is a new engine that reads the rows of the interval's own file.",
+        f"{sizes.ticks} intervals one after the other in one process, CSV by hour to a local folder: `deliver` as a library call.",
+        "Medians in ms. A bare read is a new engine that reads the rows of the interval's own file.",
         "",
         "| | rows each | first delivery | a delivery | bare read | difference | CPU of a delivery |",
         "|---|---|---|---|---|---|---|",

@@ -79,7 +79,7 @@ def test_rows_that_are_missing_or_others_are_noticed(tmp_path: Path) -> None:
     holds(table, "parquet")(target, {})
     first, second = sorted(target.glob("*.parquet"))[:2]
     shutil.copy(first, second)
-    with pytest.raises(AssertionError, match="rows instead of|other events"):
+    with pytest.raises(AssertionError, match=r"rows instead of|other events"):
         holds(table, "parquet")(target, {})
 
 
