@@ -42,8 +42,9 @@ format: setup
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: setup  ## Measure; results in benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks
+bench: setup servers  ## Measure, us and everybody else; results in benchmarks/RESULTS.md (SECTIONS="narrow uploads" for some of it)
+	sh benchmarks/setup.sh $(PYTHON)
+	$(BIN)/python -m benchmarks $(SECTIONS)
 
 docs: setup  ## Write the reference and the JSON Schemas anew from the models
 	$(BIN)/python -m flow_assets.spec.reference
@@ -53,6 +54,7 @@ screenshots: setup servers  ## Take the pictures of the documentation anew, in D
 
 lock: setup  ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
+	$(BIN)/uv pip compile --quiet --group bench --constraints requirements.lock --generate-hashes --no-emit-index-url --no-header --upgrade -o benchmarks/requirements.lock
 
 clean:
-	rm -rf .venv .demo .flows .dagster
+	rm -rf .venv .venv-bench .demo .flows .dagster

@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.line import DAY, FORMATS, START, made_table, write_specs
+from benchmarks.data import DAY, START, made_table, write_specs
 
+FORMATS = ("csv", "ndjson", "parquet")
 ROW = "| {format} | {rows:,} | {parts} | {megabytes:,.0f} | {seconds:.1f} | {cpu:.1f} | {rate:,.0f} | {resident:,.0f} |"
 
 

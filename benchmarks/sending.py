@@ -1,0 +1,31 @@
+"""What does one of our destinations take? Sends a file, or every file of a folder, in a process of its own.
+
+`python -m benchmarks.sending SPEC FROM FOLDER`: SPEC is a destination's spec as JSON, FOLDER where things go there. Connecting counts.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.harness import own_peak
+
+
+def main(text: str, what: str, folder: str) -> None:
+    from pydantic import TypeAdapter
+
+    from flow_assets.destinations.opening import open_destination
+    from flow_assets.spec.destination import Destination
+
+    spec = TypeAdapter[Destination](Destination).validate_python(json.loads(text))
+    files = sorted(Path(what).iterdir()) if Path(what).is_dir() else [Path(what)]
+    with open_destination(spec, Path("/nowhere")) as destination:
+        wall, cpu = time.perf_counter(), time.process_time()
+        for file in files:
+            destination.put(file, f"{folder}/{file.name}")
+        seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "resident": own_peak()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
