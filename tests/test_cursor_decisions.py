@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
-from multiprocessing import get_context
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,7 @@ from flow_assets.ledger.manifest import CursorSpan
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.cursors import Cursor
 from tests.deliveries import START, ask, interval, manifest, open_and_ask
+from tests.forks import FORK
 
 sources = (f"source_{number}" for number in count())
 
@@ -135,7 +135,7 @@ def test_threads_that_ask_at_once_agree(ledger: Ledger) -> None:
 
 
 def test_processes_that_ask_at_once_agree(ledger: Ledger, ledger_url: str) -> None:
-    with ProcessPoolExecutor(3, get_context("spawn")) as processes:
+    with ProcessPoolExecutor(3, FORK) as processes:
         answers = list(processes.map(open_and_ask, [ledger_url] * 3, range(3), timeout=60))
     assert_agreement(answers, ledger)
 

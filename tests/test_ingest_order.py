@@ -1,6 +1,5 @@
 """Any order of arrival, any interruption, any repetition: the same rows in the end, and no row twice on the way there."""
 
-import multiprocessing
 import shutil
 import signal
 import tempfile
@@ -19,11 +18,9 @@ from hypothesis import strategies as st
 from flow_assets.errors import RetryableError
 from flow_assets.ingest import ingest, open_target
 from flow_assets.testing.memory import MemoryDestination
+from tests.forks import FORK
 from tests.killed_consumer import STEPS, life, load
 from tests.sending import paths, send
-
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["tests.killed_consumer", "pandas"])
 
 
 class Sent:

@@ -3,72 +3,23 @@
 import csv
 import gzip
 import io
-import multiprocessing
-import os
 import shutil
 import signal
-from collections.abc import Callable
 from datetime import timedelta
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from flow_assets import deliver as module
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report
-from flow_assets.project import Project
-from flow_assets.spec.load import load_specs
 from tests.delta_tables import commit
+from tests.forks import FORK
+from tests.killed_delivery import deliver_interval, life
 from tests.lines import NOW, events, quarter, write_specs
 
 SPAN = quarter(0)
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["flow_assets.project", "flow_assets.deliver", "deltalake"])
 STEPS = 100
 """More than there are."""
-
-
-def life(project: Path, kill_at: int, count: "Synchronized[int]") -> None:
-    """Deliver, and be killed before the ``kill_at``-th thing that leaves a trace; ``count`` says how many there were."""
-    from flow_assets.destinations.local import LocalFolder
-    from flow_assets.ledger.store import Ledger
-    from flow_assets.stages.parts import PartFile
-
-    def step() -> None:
-        count.value += 1
-        if count.value == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def traced(owner: Any, name: str) -> None:
-        original: Callable[..., Any] = getattr(owner, name)
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            step()
-            return original(*args, **kwargs)
-
-        setattr(owner, name, wrapped)
-
-    for owner, name in (
-        (Ledger, "decide_cursor"),
-        (Ledger, "announce"),
-        (Ledger, "record"),
-        (PartFile, "write"),
-        (PartFile, "finish"),
-        (LocalFolder, "put"),
-        (os, "replace"),
-        (os, "fsync"),
-    ):
-        traced(owner, name)
-    deliver(project, module.deliver)
-    step()
-
-
-def deliver(project: Path, how: Callable[..., Any]) -> str:
-    opened = Project.open(load_specs(project / "flow_specs"), project / ".flows")
-    with opened.ledger, opened.line("feed") as line:
-        return str(how(line, SPAN, now=NOW).outcome)
 
 
 def delivered_rows(root: Path) -> list[int]:
@@ -96,14 +47,14 @@ def test_killed_at_every_step_and_run_again_everything_is_there_once(project: Pa
         copy = tmp_path_factory.mktemp("life") / "project"
         shutil.copytree(project, copy)
         count.value = 0
-        child = FORK.Process(target=life, args=(copy, kill_at, count))
+        child = FORK.Process(target=life, args=(copy, SPAN, NOW, kill_at, count))
         child.start()
         child.join(60)
         if child.exitcode == 0:
             break
         assert child.exitcode == -signal.SIGKILL
         killed += 1
-        outcome = deliver(copy, module.deliver)
+        outcome = deliver_interval(copy, SPAN, NOW)
         assert outcome in ("delivered", "adopted", "already"), kill_at
         assert delivered_rows(copy / "delivered") == [1, 2, 3], kill_at
         assert not list((copy / ".flows/spool").rglob("*.part")), "the spool is clean"

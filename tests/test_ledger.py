@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
-from multiprocessing import get_context
 
 import pytest
 
@@ -13,6 +12,7 @@ from flow_assets.ledger.store import Failure, Ledger, Recorded
 from flow_assets.plan.intervals import Interval, due
 from flow_assets.plan.lateness import Late
 from tests.deliveries import CADENCE, NOW, START, interval, manifest, open_and_record, record
+from tests.forks import FORK
 
 LATER = NOW + timedelta(hours=1)
 
@@ -297,7 +297,7 @@ def test_an_error_may_quote_what_is_no_text(ledger: Ledger) -> None:
 
 def test_processes_that_record_at_once_lose_nothing(ledger: Ledger, ledger_url: str) -> None:
     shares = [list(range(40)), list(range(59, -1, -2)), list(range(0, 60, 2))]
-    with ProcessPoolExecutor(3, get_context("spawn")) as processes:
+    with ProcessPoolExecutor(3, FORK) as processes:
         list(processes.map(open_and_record, [ledger_url] * 3, shares, timeout=60))
     assert [found.manifest for found in ledger.deliveries("shop")] == [manifest(number) for number in range(60)]
     assert ledger.contiguous_until("shop", START, CADENCE) == interval(59).end

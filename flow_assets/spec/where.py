@@ -86,7 +86,7 @@ def _bind(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint
     query = f"SELECT (\n{expression}\n) FROM rows_of_the_source WHERE (\n{expression}\n)"
     with _engine() as engine:
         try:
-            engine.execute(f"CREATE TABLE rows_of_the_source ({', '.join(definitions)})")
+            engine.execute(f"CREATE TEMP TABLE rows_of_the_source ({', '.join(definitions)})")
             engine.execute("INSERT INTO rows_of_the_source DEFAULT VALUES")
             kind = str(engine.execute(f"DESCRIBE {query}").fetchall()[0][1])
             engine.execute(query).fetchall()
@@ -106,10 +106,17 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
     """An engine that reaches nothing outside of itself."""
-    with duckdb.connect(":memory:", config=_CONFIG) as engine:
-        engine.execute("SET TimeZone = 'UTC'")
-        engine.execute("SET lock_configuration = true")
+    with _database().cursor() as engine:
         yield engine
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all: to start an engine takes longer than to judge an expression. Its cursors share nothing but their settings."""
+    database = duckdb.connect(":memory:", config=_CONFIG)
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    database.execute("SET lock_configuration = true")
+    return database
 
 
 @cache

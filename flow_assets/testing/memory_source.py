@@ -16,6 +16,9 @@ from flow_assets.plan.intervals import EPOCH
 from flow_assets.sources.contract import Freshest
 from flow_assets.sources.positions import as_moment, as_version
 
+_ENGINE = duckdb.connect(config={"threads": 1})
+"""Tells what the engine calls types. One for all sources: to start it takes longer than any question."""
+
 
 class MemoryScan:
     """Rows of some versions."""
@@ -67,10 +70,11 @@ class MemorySource:
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         rows = self._rows(None, self._newest() if at is None else at)
-        with duckdb.connect() as engine:
+        if rows.num_columns == 0:
+            return ()
+        with _ENGINE.cursor() as engine:
             engine.register("memory_rows", rows.schema.empty_table())
-            described = engine.execute("DESCRIBE memory_rows").fetchall() if rows.num_columns else []
-        return tuple(Column(name, kind) for name, kind, *_ in described)
+            return tuple(Column(name, kind) for name, kind, *_ in engine.execute("DESCRIBE memory_rows").fetchall())
 
     def cursor_at(self, moment: datetime) -> Cursor:
         if self._by_moment:
