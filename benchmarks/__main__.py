@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from benchmarks import memory, narrow, steps, ticks, uploads, wide
+from benchmarks import memory, narrow, parts, steps, ticks, uploads, wide
 from benchmarks.page import write_page
 from benchmarks.sections import TINY, Section, Sizes
 from benchmarks.tables import machine
@@ -19,6 +19,7 @@ from benchmarks.tables import machine
 HERE = Path(__file__).parent
 SECTIONS: dict[str, Callable[[Sizes, Path], Section]] = {
     "narrow": narrow.measured,
+    "parts": parts.measured,
     "wide": wide.measured,
     "ticks": ticks.measured,
     "steps": steps.measured,
