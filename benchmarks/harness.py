@@ -134,7 +134,7 @@ def _watched(command: Sequence[str], environ: dict[str, str]) -> Run:
         err.seek(0)
         if started.returncode:
             last = err.read().strip().splitlines()[-1:] or ["it said nothing"]
-            raise _OutError(f"failed with {started.returncode}: {last[0][:300]}")
+            raise _OutError(f"failed with {started.returncode}: {last[0][-200:]}")
         said = _said(out.read())
     resident = said.get("resident") or sum(peaks.values()) / 1024
     waited = used.ru_utime + used.ru_stime  # without descendants that nobody waited for, as Spark's virtual machine

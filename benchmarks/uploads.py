@@ -137,7 +137,7 @@ def _over_sftp(servers: tuple[SshServer, SshServer], freight: Freight, place: Pa
         key.write_text(pair.private)
         server.authorize(pair)
         shell.authorize(pair)
-    known.write_text("".join(f"[127.0.0.1]:{one.port} {one.host_keys['ed25519']}\n" for one in servers))
+    known.write_text("".join(f"[127.0.0.1]:{one.port} {host_key}\n" for one in servers for host_key in one.host_keys.values()))
     there = server.folder / "bench"
     host = f"{server.username}@127.0.0.1"
     options = ["-F", "none", "-i", str(key), "-o", f"UserKnownHostsFile={known}", "-o", "IdentitiesOnly=yes", "-o", "Compression=no"]
