@@ -150,13 +150,18 @@ def pings(*seconds: float) -> int:
 def test_engaged_time_counts_spans_of_ten_seconds_with_a_ping(told: int, engaged: int, tables: dict[str, list[Row]]) -> None:
     found = Found(tables, told)
     assert found.only("web_page_views", "engaged_time_in_s") == engaged
-    assert found.only("web_sessions", "engaged_time_in_s") == engaged
+    assert found.only("web_sessions", "engaged_time_in_s", "is_engaged") == (engaged, engaged >= 20)
 
 
 @told(event("a", 0), ping("p", 11), ping("q", 21), event("b", 22, page_view_id="b"), ping("r", 23, page_view_id="b"))
 def test_a_session_adds_up_the_engaged_time_of_its_pages(found: Found) -> None:
     assert found.rows("web_page_views", "engaged_time_in_s") == [15, 5]
     assert found.only("web_sessions", "engaged_time_in_s", "page_views", "is_engaged") == (20, 2, True)
+
+
+@told(event("a", 0), event("b", 1, page_view_id="b"))
+def test_a_session_of_two_pages_is_engaged(found: Found) -> None:
+    assert found.only("web_sessions", "engaged_time_in_s", "is_engaged") == (0, True)
 
 
 @told(event("a", 0), ping("p", 11, domain_sessionid="next"))
@@ -196,10 +201,10 @@ def test_events_are_counted_by_name(found: Found) -> None:
     assert found.only("web_sessions", "total_events", "event_counts") == (4, counts)
 
 
-PAGE = {"doc_width": 1000, "doc_height": 4000, "br_viewwidth": 900, "br_viewheight": 800}
+PAGE = {"doc_width": 1000, "doc_height": 4000, "br_viewwidth": 900, "br_viewheight": 800, "pp_xoffset_max": -3}
 
 
-@told(event("a", 0, **PAGE), ping("p", 5, **PAGE, pp_yoffset_max=1000, pp_xoffset_max=-3), ping("q", 9, **PAGE))
+@told(event("a", 0, **PAGE), ping("p", 5, **PAGE, pp_yoffset_max=1000), ping("q", 9, **PAGE))
 def test_scrolling_is_bounded_by_the_page(found: Found) -> None:
     assert found.only("web_page_views", "vertical_pixels_scrolled", "vertical_percentage_scrolled") == (1000, 45)
     assert found.only("web_page_views", "horizontal_pixels_scrolled", "horizontal_percentage_scrolled") == (0, 90)
@@ -213,7 +218,8 @@ def test_a_session_without_a_page_is_no_session_but_may_tell_who_the_visitor_is(
 @told(
     event("a", 0),
     event("b", HOUR, domain_sessionid="second", user_id="ada"),
-    event("c", 2 * HOUR, domain_sessionid="third", user_id="lovelace"),
+    event("c", 2 * HOUR, domain_sessionid="third", user_id="zoe"),
+    ping("p", 2 * HOUR + 1, domain_sessionid="third", user_id="lovelace"),
     event("d", 3 * HOUR, domain_sessionid="other visitor", domain_userid="other"),
     event("e", 4 * HOUR, domain_sessionid="no visitor", domain_userid=None, user_id="nobody"),
 )
@@ -223,7 +229,7 @@ def test_the_user_id_known_last_stitches_all_sessions_of_a_visitor(found: Found)
     assert stitched == [*others, ("second", "lovelace"), ("session", "lovelace"), ("third", "lovelace")]
 
 
-@told(event("b", 10, page_view_id="b", domain_userid="a later one"), event("a", 0, domain_userid="visitor"))
+@told(event("b", 10, page_view_id="b", domain_userid="zoe, later"), event("a", 0, domain_userid="visitor"))
 def test_a_session_belongs_to_its_first_visitor(found: Found) -> None:
     assert found.rows("web_page_views", "domain_userid") == ["visitor", "visitor"]
     assert found.only("web_users", "domain_userid") == "visitor"
