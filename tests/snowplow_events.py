@@ -36,10 +36,22 @@ def event(event_id: str, seconds: float, **changes: Any) -> dict[str, Any]:
     """A page view of one visitor's only session, so many seconds into the day, unless ``changes`` say otherwise."""
     at = DAY + timedelta(seconds=seconds)
     usual = {
-        **{"event_name": "page_view", "app_id": "shop", "platform": "web", "page_view_id": "page", "useragent": "Mozilla/5.0"},
-        **{"domain_userid": "visitor", "network_userid": "network", "domain_sessionid": "session", "domain_sessionidx": 1},
-        **{"page_title": "Home", "page_url": "https://shop.example/", "page_urlscheme": "https", "page_urlhost": "shop.example"},
-        **{"page_urlpath": "/", "user_id": None, "geo_country": "DE"},
+        "event_name": "page_view",
+        "app_id": "shop",
+        "platform": "web",
+        "page_view_id": "page",
+        "useragent": "Mozilla/5.0",
+        "domain_userid": "visitor",
+        "network_userid": "network",
+        "domain_sessionid": "session",
+        "domain_sessionidx": 1,
+        "page_title": "Home",
+        "page_url": "https://shop.example/",
+        "page_urlscheme": "https",
+        "page_urlhost": "shop.example",
+        "page_urlpath": "/",
+        "user_id": None,
+        "geo_country": "DE",
     }
     return {"event_id": event_id, **dict.fromkeys(CLOCKS, at), **usual, **changes}
 
@@ -72,14 +84,14 @@ def shop_loads() -> list[pa.Table]:
 def package_events() -> pa.Table:
     """The events that dbt-snowplow-web is tested with, their contexts flattened as the package does it."""
     page = "contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"
-    flattened = [f"nullif(regexp_extract({page}, '^\\[\\{{\"id\":\"([^\"]*)\"', 1), '') AS page_view_id"]
+    flattened = [f'nullif(regexp_extract({page}, \'^\\[\\{{"id":"([^"]*)"\', 1), \'\') AS page_view_id']
     for prefix, (column, names) in _CONTEXTS.items():
         flattened += [f"{column} ->> '$[0].{_camel(name)}' AS {prefix}_{name}" for name in names.split()]
     return _read(SHARED / "snowplow_web_0.15.2" / "snowplow_web_events.csv", f"* EXCLUDE ({page}), {', '.join(flattened)}")
 
 
 def _read(file: Path, selected: str) -> pa.Table:
-    types = _declared_types()
+    types = _declared_types() | {"iab_spider_or_robot": "BOOLEAN"}
     with duckdb.connect() as engine:
         engine.execute("SET TimeZone = 'UTC'")
         found = engine.execute(f"SELECT {selected} FROM read_csv('{file}', all_varchar = true)")

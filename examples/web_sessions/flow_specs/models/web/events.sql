@@ -27,7 +27,7 @@ WITH atomic AS (
     br_viewwidth BIGINT, br_viewheight BIGINT, dvce_screenwidth BIGINT, dvce_screenheight BIGINT, pp_xoffset_max BIGINT,
     pp_yoffset_max BIGINT,
     -- contexts, flattened: robots, user agent twice
-    iab_category VARCHAR, iab_primary_impact VARCHAR, iab_reason VARCHAR, iab_spider_or_robot VARCHAR, ua_useragent_family VARCHAR,
+    iab_category VARCHAR, iab_primary_impact VARCHAR, iab_reason VARCHAR, iab_spider_or_robot BOOLEAN, ua_useragent_family VARCHAR,
     ua_useragent_major VARCHAR, ua_useragent_minor VARCHAR, ua_useragent_patch VARCHAR, ua_useragent_version VARCHAR,
     ua_os_family VARCHAR, ua_os_major VARCHAR, ua_os_minor VARCHAR, ua_os_patch VARCHAR, ua_os_patch_minor VARCHAR,
     ua_os_version VARCHAR, ua_device_family VARCHAR, yauaa_device_class VARCHAR, yauaa_agent_class VARCHAR, yauaa_agent_name VARCHAR,
@@ -52,16 +52,26 @@ begun AS (
     max(collector_tstamp) AS session_end,
     arg_min(domain_userid, (collector_tstamp, event_id)) AS visitor
   FROM sent GROUP BY domain_sessionid
+),
+counted AS (
+  SELECT sent.* REPLACE (begun.visitor AS domain_userid), session_start, session_end
+  FROM sent JOIN begun USING (domain_sessionid)
+  WHERE collector_tstamp <= session_start + INTERVAL 3 DAY
+    AND NOT regexp_matches(
+      coalesce(useragent, ''),
+      'bot|PingdomBot|YandexBot|BingPreview|PhantomJS|crawl|slurp|spider|archiv|spinn|sniff|seo|audit|survey|pingdom|worm|capture'
+      || '|(browser|screen)shots|analyz|index|thumb|check|facebook|360(Spider|User-agent)|semalt'
+    )
+),
+repeated AS (
+  SELECT domain_sessionid, event_id FROM counted GROUP BY ALL HAVING count(*) > 1
 )
-SELECT sent.* REPLACE (begun.visitor AS domain_userid), session_start, session_end
-FROM sent JOIN begun USING (domain_sessionid)
-WHERE collector_tstamp <= session_start + INTERVAL 3 DAY
-  AND NOT regexp_matches(
-    coalesce(useragent, ''),
-    'bot|PingdomBot|YandexBot|BingPreview|PhantomJS|crawl|slurp|spider|archiv|spinn|sniff|seo|audit|survey|pingdom|worm|capture'
-    || '|(browser|screen)shots|analyz|index|thumb|check|facebook|360(Spider|User-agent)|semalt'
-  )
-QUALIFY row_number() OVER (
-  PARTITION BY domain_sessionid, event_id
-  ORDER BY collector_tstamp, dvce_sent_tstamp, derived_tstamp, dvce_created_tstamp, page_view_id, user_id
-) = 1
+SELECT * FROM counted ANTI JOIN repeated USING (domain_sessionid, event_id)
+UNION ALL
+SELECT * FROM (
+  SELECT * FROM counted SEMI JOIN repeated USING (domain_sessionid, event_id)
+  QUALIFY row_number() OVER (
+    PARTITION BY domain_sessionid, event_id
+    ORDER BY collector_tstamp, dvce_sent_tstamp, derived_tstamp, dvce_created_tstamp, page_view_id, user_id
+  ) = 1
+)

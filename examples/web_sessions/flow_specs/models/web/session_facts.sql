@@ -1,22 +1,41 @@
 -- One row for each session: all that its own events tell. What others tell, who the visitor proved to be, comes in web_sessions.
 --
 -- A session that begins with a ping began 5 seconds before it. The last page is the one viewed last; without a page view, the first.
-WITH firsts AS (
-  SELECT * FROM page_events
-  QUALIFY row_number() OVER (PARTITION BY domain_sessionid ORDER BY derived_tstamp, dvce_created_tstamp, event_id) = 1
+WITH ends AS (
+  SELECT
+    domain_sessionid,
+    arg_min(event_id, (derived_tstamp, dvce_created_tstamp, event_id)) AS first_event,
+    arg_min(event_id, (-epoch_us(derived_tstamp), -epoch_us(dvce_created_tstamp), event_id)) FILTER (event_name = 'page_view')
+      AS last_view
+  FROM page_events GROUP BY domain_sessionid
+),
+firsts AS (
+  SELECT
+    page_events.* EXCLUDE (event_id, page_view_id, domain_userid, session_start, session_end, medium, source, shops),
+    if(event_name = 'page_ping', 5, 0) AS unseen
+  FROM page_events JOIN ends ON ends.domain_sessionid = page_events.domain_sessionid AND first_event = event_id
 ),
 lasts AS (
-  SELECT * FROM page_events WHERE event_name = 'page_view'
-  QUALIFY row_number() OVER (PARTITION BY domain_sessionid ORDER BY derived_tstamp DESC, dvce_created_tstamp DESC, event_id) = 1
+  SELECT
+    page_events.domain_sessionid,
+    if(page_url IS NULL, NULL, {
+      'title': page_title, 'url': page_url, 'scheme': page_urlscheme, 'host': page_urlhost, 'path': page_urlpath,
+      'query': page_urlquery, 'fragment': page_urlfragment
+    }) AS last_page,
+    if(geo_country IS NULL, NULL, {'country': geo_country, 'region': geo_region_name, 'city': geo_city}) AS last_place,
+    br_lang AS last_br_lang
+  FROM page_events JOIN ends ON ends.domain_sessionid = page_events.domain_sessionid AND last_view = event_id
 ),
 pages AS (
   SELECT
-    first.* EXCLUDE (event_id, page_view_id, domain_userid, session_start, session_end, medium, source, shops),
-    if(first.event_name = 'page_ping', 5, 0) AS unseen,
-    if(last.page_url IS NULL, first, last) AS last_page,
-    if(last.geo_country IS NULL, first, last) AS last_place,
-    if(last.br_lang IS NULL, first, last) AS last_browser
-  FROM firsts AS first LEFT JOIN lasts AS last USING (domain_sessionid)
+    firsts.*,
+    coalesce(last_page, {
+      'title': page_title, 'url': page_url, 'scheme': page_urlscheme, 'host': page_urlhost, 'path': page_urlpath,
+      'query': page_urlquery, 'fragment': page_urlfragment
+    }) AS last_page,
+    coalesce(last_place, {'country': geo_country, 'region': geo_region_name, 'city': geo_city}) AS last_place,
+    coalesce(last_br_lang, br_lang) AS last_br_lang
+  FROM firsts LEFT JOIN lasts USING (domain_sessionid)
 ),
 all_events AS (
   SELECT
@@ -63,16 +82,16 @@ SELECT
   page_title AS first_page_title, page_url AS first_page_url, page_urlscheme AS first_page_urlscheme,
   page_urlhost AS first_page_urlhost, page_urlpath AS first_page_urlpath, page_urlquery AS first_page_urlquery,
   page_urlfragment AS first_page_urlfragment,
-  last_page.page_title AS last_page_title, last_page.page_url AS last_page_url, last_page.page_urlscheme AS last_page_urlscheme,
-  last_page.page_urlhost AS last_page_urlhost, last_page.page_urlpath AS last_page_urlpath,
-  last_page.page_urlquery AS last_page_urlquery, last_page.page_urlfragment AS last_page_urlfragment,
+  last_page.title AS last_page_title, last_page.url AS last_page_url, last_page.scheme AS last_page_urlscheme,
+  last_page.host AS last_page_urlhost, last_page.path AS last_page_urlpath, last_page.query AS last_page_urlquery,
+  last_page.fragment AS last_page_urlfragment,
   page_referrer AS referrer, refr_urlscheme, refr_urlhost, refr_urlpath, refr_urlquery, refr_urlfragment,
   refr_medium, refr_source, refr_term,
   mkt_medium, mkt_source, mkt_term, mkt_content, mkt_campaign, mkt_clickid, mkt_network,
   nullif(regexp_extract(page_urlquery, 'utm_source_platform=([^?&#]*)', 1), '') AS mkt_source_platform, default_channel_group,
   geo_country, geo_region, geo_region_name, geo_city, geo_zipcode, geo_latitude, geo_longitude, geo_timezone,
-  last_place.geo_country AS last_geo_country, last_place.geo_region_name AS last_geo_region_name, last_place.geo_city AS last_geo_city,
-  user_ipaddress, useragent, br_renderengine, br_lang, last_browser.br_lang AS last_br_lang, os_timezone,
+  last_place.country AS last_geo_country, last_place.region AS last_geo_region_name, last_place.city AS last_geo_city,
+  user_ipaddress, useragent, br_renderengine, br_lang, last_br_lang, os_timezone,
   COLUMNS('^(?:iab|ua|yauaa)_(.*)$') AS '\1', device_category, screen_resolution,
   coalesce(conversions, 0) AS conversions, coalesce(conversion_events, []) AS conversion_events,
   coalesce(conversion_values, []) AS conversion_values, coalesce(conversion_total, 0) AS conversion_total,
