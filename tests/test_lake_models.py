@@ -62,6 +62,10 @@ def test_an_older_change_that_comes_late_does_not_win() -> None:
     assert current([operation("a", 5, "update", "new")], [operation("a", 1, "create", "old")]) == [("acme", "a", "new", at(1))]
 
 
+def test_an_entity_created_twice_is_as_old_as_the_first_time() -> None:
+    assert current([operation("a", 4, "create", "2")], [operation("a", 1, "create", "1")]) == [("acme", "a", "2", at(1))]
+
+
 def test_a_deleted_entity_is_gone_and_a_late_update_does_not_revive_it() -> None:
     born, dead = operation("a", 1, "create"), operation("a", 9, "delete")
     assert current([born], [dead]) == []
