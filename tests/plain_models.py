@@ -63,16 +63,14 @@ class Stepwise:
             self._offer("affected_events", f"events.{spec['source']}", key)
         for upstream in spec.get("depends_on", []):
             self._offer(upstream, f"kept.{upstream}", key)
-        if spec["type"] == "latest":
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_latest(spec)}")
-        for step in spec.get("steps", []):
-            text = self._replaced.get(Path(step).stem) or (self._models / step).read_text()
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {Path(step).stem} AS {text}")
-        self._engine.execute(f"CREATE OR REPLACE TABLE changed.{name} AS FROM temp.{name}")
+        steps = {Path(step).stem: (self._models / step).read_text() for step in spec.get("steps", [])} or {name: _latest(spec)}
+        for result, text in steps.items():
+            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {result} AS {self._replaced.get(result, text)}")
+        self._engine.execute(f"CREATE OR REPLACE TABLE changed.{name} AS FROM temp.{result}")
         if self._has("kept", name):
             self._engine.execute(f"INSERT INTO changed.{name} FROM kept.{name} SEMI JOIN keys USING ({key})")
             self._engine.execute(f"DELETE FROM kept.{name} AS old USING keys WHERE ({_of('old', key)}) = ({_of('keys', key)})")
-        self._add("kept", name, f"FROM temp.{name}")
+        self._add("kept", name, f"FROM temp.{result}")
 
     def _offer(self, relation: str, rows: str, key: str) -> None:
         self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {relation} AS FROM {rows} SEMI JOIN keys USING ({key})")

@@ -67,5 +67,6 @@ def test_every_model_of_the_lake_is_documented_with_what_it_is_kept_by() -> None
 def test_the_lake_has_the_columns_that_its_vendor_documents() -> None:
     vendors = json.loads((SHARED / "epilot_schema" / "datalake_schemas.json").read_text())["tables"]
     for table, columns in documented(LAKE.parent.parent / "README.md").items():
+        table = table if table in vendors else f"{table}_final"
         expected = vendors[table]["seen_columns"] if isinstance(vendors[table], dict) else [column["name"] for column in vendors[table]]
         assert set(expected) <= columns.keys(), table

@@ -128,6 +128,12 @@ def test_of_snapshots_at_one_moment_the_one_that_ends_the_session_counts(model: 
     assert [row["end_time"] for row in snapshots(model, *rows)] == [at(1)]
 
 
+@pytest.mark.parametrize("model", ["journey_sessions", "portal_sessions"])
+def test_every_snapshot_is_kept_once(model: str) -> None:
+    rows = [{"org_id": "acme", "id": "1", "end_time": end, "last_updated_at": at(1)} for end in (None, at(1))]
+    assert len(snapshots(model, *rows, rows[0])) == 2
+
+
 @pytest.mark.parametrize("model", ["journey_events_final", "portal_events_final"])
 def test_an_event_is_kept_once(model: str) -> None:
     row = {"org_id": "acme", "id": "1", "session_id": "s", "created_at": at(1)}
