@@ -31,6 +31,8 @@ class Stepwise:
         self._specs = {file.stem: yaml.safe_load(file.read_text()) for file in models.glob("*.yaml")}
         self._order = list(TopologicalSorter({name: spec.get("depends_on", []) for name, spec in self._specs.items()}).static_order())
         self._engine = duckdb.connect()
+        self._existing: set[str] = set()
+        self._worked_out: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> "Stepwise":
         self._engine.execute("SET TimeZone = 'UTC'; CREATE SCHEMA kept; CREATE SCHEMA changed; CREATE SCHEMA events")
@@ -41,6 +43,7 @@ class Stepwise:
 
     def load(self, sources: Mapping[str, pa.Table]) -> None:
         """New events of some sources."""
+        self._worked_out.clear()
         for source, rows in sources.items():
             self._engine.register("arrived", rows)
             self._engine.execute(f"CREATE OR REPLACE TEMP TABLE new_{source} AS FROM arrived")
@@ -50,7 +53,7 @@ class Stepwise:
                 self._keep(name, self._specs[name])
 
     def tables(self) -> dict[str, pa.Table]:
-        return {name: self._engine.sql(f"FROM kept.{name}").to_arrow_table() for name in self._order if self._has("kept", name)}
+        return {name: self._engine.sql(f"FROM kept.{name}").to_arrow_table() for name in self._order if f"kept.{name}" in self._existing}
 
     def _keep(self, name: str, spec: dict[str, Any]) -> None:
         """Work out anew the rows of all keys that the new events, or the changes of other models, touch."""
@@ -65,9 +68,11 @@ class Stepwise:
             self._offer(upstream, f"kept.{upstream}", key)
         steps = {Path(step).stem: (self._models / step).read_text() for step in spec.get("steps", [])} or {name: _latest(spec)}
         for result, text in steps.items():
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {result} AS {self._replaced.get(result, text)}")
+            if (spec.get("source", name), key, result) not in self._worked_out:  # models of one source and key share steps
+                self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {result} AS {self._replaced.get(result, text)}")
+                self._worked_out.add((spec.get("source", name), key, result))
         self._engine.execute(f"CREATE OR REPLACE TABLE changed.{name} AS FROM temp.{result}")
-        if self._has("kept", name):
+        if f"kept.{name}" in self._existing:
             self._engine.execute(f"INSERT INTO changed.{name} FROM kept.{name} SEMI JOIN keys USING ({key})")
             self._engine.execute(f"DELETE FROM kept.{name} AS old USING keys WHERE ({_of('old', key)}) = ({_of('keys', key)})")
         self._add("kept", name, f"FROM temp.{result}")
@@ -77,11 +82,9 @@ class Stepwise:
 
     def _add(self, schema: str, name: str, rows: str) -> None:
         target = f"{schema}.{name}"
-        self._engine.execute(f"INSERT INTO {target} BY NAME {rows}" if self._has(schema, name) else f"CREATE TABLE {target} AS {rows}")
-
-    def _has(self, schema: str, name: str) -> bool:
-        found = self._engine.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?", [schema, name])
-        return found.fetchone() is not None
+        made = target in self._existing
+        self._engine.execute(f"INSERT INTO {target} BY NAME {rows}" if made else f"CREATE TABLE {target} AS {rows}")
+        self._existing.add(target)
 
 
 def _latest(spec: dict[str, Any]) -> str:
