@@ -1,5 +1,6 @@
 """The rules of the web models, each on a few events made by hand. All are worked out at once: a story's ids are its own."""
 
+import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.plain_models import Row, recompute
+from tests.plain_models import Row, Stepwise, differing, recompute
 from tests.snowplow_events import DAY, as_table, event, ping
 
 MODELS = Path(__file__).parent.parent / "examples" / "web_sessions" / "flow_specs" / "models"
@@ -300,3 +301,37 @@ def test_the_order_in_which_events_arrive_changes_nothing(tables: dict[str, list
     backwards = models([row for events in reversed(STORIES) for row in reversed(events)])
     for name, table in backwards.items():
         assert sorted(table.to_pylist(), key=repr) == sorted(tables[name], key=repr), name
+
+
+def test_load_by_load_the_models_are_those_of_a_full_refresh() -> None:
+    """Few sessions, visitors and times, so that everything meets everything."""
+    chance = random.Random(20240301)
+    loads = [as_table([anything(chance) for _ in range(60)]) for _ in range(4)]
+    with Stepwise(MODELS) as stepwise:
+        for number, load in enumerate(loads, start=1):
+            stepwise.load({"web_events": load})
+            if number % 2:
+                continue
+            anew = recompute(MODELS, {"web_events": pa.concat_tables(loads[:number])})
+            for name, table in stepwise.tables().items():
+                assert differing(table, anew[name]) == [], (number, name)
+
+
+def anything(chance: random.Random) -> Row:
+    """An event that may come twice, late, out of order, under another visitor, or not count at all."""
+    seconds = chance.choice([0, 5, 5, 9, 15, 40, HOUR, THREE_DAYS, THREE_DAYS + 7]) + chance.choice([0, 0, 1, 60])
+    return event(
+        f"event {chance.randrange(150)}",
+        seconds,
+        event_name=chance.choice(["page_view", "page_view", "page_ping", "page_ping", "purchase"]),
+        dvce_sent_tstamp=at(seconds + chance.choice([0, 1, THREE_DAYS, THREE_DAYS + 1])),
+        collector_tstamp=at(seconds + chance.choice([0, 1, 2, THREE_DAYS])),
+        page_view_id=chance.choice([None, "p", "q", "r"]),
+        domain_sessionid=chance.choice([None, "s", "t", "u", "v", "w", "x"]),
+        domain_userid=chance.choice([None, "ada", "bob", "eve"]),
+        user_id=chance.choice([None, None, "Ada", "Bob"]),
+        page_title=chance.choice(["Home", "Search", None]),
+        geo_country=chance.choice(["DE", "CH", None]),
+        useragent=chance.choice(["Mozilla/5.0", "Mozilla/5.0", "Googlebot"]),
+        tr_total_base=chance.choice([None, 1.5]),
+    )

@@ -69,9 +69,6 @@ repeated AS (
 SELECT * FROM counted ANTI JOIN repeated USING (domain_sessionid, event_id)
 UNION ALL
 SELECT * FROM (
-  SELECT * FROM counted SEMI JOIN repeated USING (domain_sessionid, event_id)
-  QUALIFY row_number() OVER (
-    PARTITION BY domain_sessionid, event_id
-    ORDER BY collector_tstamp, dvce_sent_tstamp, derived_tstamp, dvce_created_tstamp, page_view_id, user_id
-  ) = 1
+  SELECT * FROM counted AS row SEMI JOIN repeated USING (domain_sessionid, event_id)
+  QUALIFY row_number() OVER (PARTITION BY domain_sessionid, event_id ORDER BY collector_tstamp, dvce_sent_tstamp, row::VARCHAR) = 1
 )
