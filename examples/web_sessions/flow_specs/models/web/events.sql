@@ -2,7 +2,7 @@
 --
 -- Left out are events without a session, those sent more than 3 days after they were created, those collected more than 3 days after
 -- their session began, and robots. Of events with one id the first collected counts; of those, the first sent. A session belongs to
--- one visitor: the first.
+-- one visitor: the first. Where nothing else tells events apart, their text does, so that the order of arrival never counts.
 WITH atomic AS (
   SELECT unnest(NULL::STRUCT(
     -- what happened
