@@ -50,7 +50,7 @@ begun AS (
     domain_sessionid,
     min(collector_tstamp) AS session_start,
     max(collector_tstamp) AS session_end,
-    arg_min(domain_userid, (collector_tstamp, event_id)) AS visitor
+    arg_min(domain_userid, (collector_tstamp, event_id, domain_userid)) AS visitor
   FROM sent GROUP BY domain_sessionid
 ),
 counted AS (

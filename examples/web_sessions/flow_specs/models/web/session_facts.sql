@@ -66,7 +66,7 @@ converted AS (
     count(*) AS conversions,
     list(event_id ORDER BY derived_tstamp, dvce_created_tstamp, event_id) AS conversion_events,
     list(value ORDER BY derived_tstamp, dvce_created_tstamp, event_id) AS conversion_values,
-    sum(value) AS conversion_total,
+    list_sum(conversion_values) AS conversion_total,
     min(derived_tstamp) AS first_conversion
   FROM conversions GROUP BY domain_sessionid
 )
