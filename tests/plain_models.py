@@ -91,8 +91,8 @@ def _latest(spec: dict[str, Any]) -> str:
     key = _names(spec["key"])
     order = ", ".join(f"{column} DESC NULLS LAST" for column in spec["order_by"])
     newest = (
-        f"SELECT * FROM affected_events AS told WHERE {' AND '.join(f'{column} IS NOT NULL' for column in key)} "
-        f"QUALIFY row_number() OVER (PARTITION BY {', '.join(key)} ORDER BY {order}, told::VARCHAR) = 1"
+        f"SELECT * FROM affected_events WHERE {' AND '.join(f'{column} IS NOT NULL' for column in key)} "
+        f"QUALIFY row_number() OVER (PARTITION BY {', '.join(key)} ORDER BY {order}, affected_events::VARCHAR) = 1"
     )
     return f"SELECT * FROM ({newest}) WHERE ({spec.get('deleted_when', 'false')}) IS NOT TRUE"
 

@@ -94,12 +94,10 @@ def _read(file: Path, selected: str) -> pa.Table:
     types = _declared_types() | {"iab_spider_or_robot": "BOOLEAN"}
     with duckdb.connect() as engine:
         engine.execute("SET TimeZone = 'UTC'")
-        found = engine.execute(f"SELECT {selected} FROM read_csv('{file}', all_varchar = true)")
-        names = [column[0] for column in found.description or ()]
-        text = found.to_arrow_table()
-        engine.register("text_columns", text)
+        engine.execute(f"CREATE VIEW text AS SELECT {selected} FROM read_csv('{file}', all_varchar = true)")
+        names = [name for name, *_ in engine.execute("DESCRIBE text").fetchall()]
         typed = [f'"{name}"::{types.get(name, "VARCHAR")} AS "{name}"' for name in names]
-        return engine.execute(f"SELECT {', '.join(typed)} FROM text_columns").to_arrow_table()
+        return engine.execute(f"SELECT {', '.join(typed)} FROM text").to_arrow_table()
 
 
 def _declared_types() -> dict[str, str]:

@@ -303,6 +303,12 @@ def test_columns_that_the_event_table_lacks_are_null() -> None:
     assert [session[name] for name in ("geo_country", "first_page_title", "app_id", "useragent_family")] == [None] * 4
 
 
+def test_columns_that_the_models_do_not_know_do_no_harm() -> None:
+    unknown = dict.fromkeys(("event", "row", "source", "medium", "session_start", "visitor", "unseen"), "theirs")
+    (session,) = models([event("a", 0) | unknown])["web_sessions"].to_pylist()
+    assert (session["visitor"], session["default_channel_group"]) == ("visitor", "Unassigned")
+
+
 def test_the_order_in_which_events_arrive_changes_nothing(tables: dict[str, list[Row]]) -> None:
     backwards = models([row for events in reversed(STORIES) for row in reversed(events)])
     for name, table in backwards.items():

@@ -3,8 +3,8 @@
 -- The last operation is the one with the latest time; of those at one time, the one with the greatest activity id. Deleted entities
 -- are not there, nor those in the bin; one that is restored is there again.
 WITH last_operations AS (
-  SELECT * FROM affected_events AS told
-  QUALIFY row_number() OVER (PARTITION BY org_id, entity_id ORDER BY timestamp DESC, activity_id DESC, told::VARCHAR) = 1
+  SELECT * FROM affected_events
+  QUALIFY row_number() OVER (PARTITION BY org_id, entity_id ORDER BY timestamp DESC, activity_id DESC, affected_events::VARCHAR) = 1
 ),
 creations AS (
   SELECT org_id, entity_id, min(timestamp) AS created_at

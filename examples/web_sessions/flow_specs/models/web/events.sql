@@ -1,10 +1,10 @@
--- Which events count, in the columns of Snowplow's atomic events? What the event table has no column for is null.
+-- Which events count, in the columns of Snowplow's atomic events? Columns that the event table lacks are null.
 --
 -- Left out are events without a session, those sent more than 3 days after they were created, those collected more than 3 days after
 -- their session began, and robots. Of events with one id the first collected counts; of those, the first sent. A session belongs to
 -- one visitor: the first. Where nothing else tells events apart, their text does, so that the order of arrival never counts.
-WITH atomic AS (
-  SELECT unnest(NULL::STRUCT(
+WITH told AS (
+  SELECT unnest(affected_events::STRUCT(
     -- what happened
     event_id VARCHAR, event_name VARCHAR, app_id VARCHAR, platform VARCHAR, page_view_id VARCHAR, tr_total_base DOUBLE,
     -- who
@@ -37,10 +37,7 @@ WITH atomic AS (
     yauaa_layout_engine_name_version_major VARCHAR, yauaa_layout_engine_version VARCHAR, yauaa_layout_engine_version_major VARCHAR,
     yauaa_operating_system_class VARCHAR, yauaa_operating_system_name VARCHAR, yauaa_operating_system_name_version VARCHAR,
     yauaa_operating_system_version VARCHAR
-  )) LIMIT 0
-),
-told AS (
-  SELECT * FROM affected_events UNION ALL BY NAME SELECT * FROM atomic
+  )) FROM affected_events
 ),
 sent AS (
   SELECT * FROM told WHERE domain_sessionid IS NOT NULL AND dvce_sent_tstamp <= dvce_created_tstamp + INTERVAL 3 DAY
