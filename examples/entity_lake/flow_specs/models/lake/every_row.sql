@@ -1,0 +1,2 @@
+-- Every row once, however often it came.
+SELECT DISTINCT * FROM affected_events
