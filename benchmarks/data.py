@@ -158,7 +158,7 @@ def _relation(folder: Path, format_: str) -> str:
     if format_ == "parquet":
         return f"read_parquet({files!r}, hive_partitioning => false)"
     if format_ == "ndjson":
-        return f"read_json({files!r}, format => 'newline_delimited', columns => {{'event_id': 'VARCHAR'}})"
+        return f"read_json({files!r}, format => 'newline_delimited', records => true, columns => {{'event_id': 'VARCHAR'}})"
     with gzip.open(files[0], "rt") if files[0].endswith(".gz") else Path(files[0]).open() as first:
         columns = dict.fromkeys(next(csv.reader(first)), "VARCHAR")
     return (

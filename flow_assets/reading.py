@@ -13,7 +13,7 @@ import duckdb
 from flow_assets.destinations.contract import Destination
 from flow_assets.errors import FlowError, SpecError
 from flow_assets.ledger.store import Ledger
-from flow_assets.plan.columns import Column
+from flow_assets.plan.columns import Column, selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
 from flow_assets.shared import Locked, Shared, locked
@@ -24,7 +24,7 @@ from flow_assets.spec.specs import Specs
 from flow_assets.spec.where import where_columns
 from flow_assets.stages import duplicates
 from flow_assets.stages.encode import event_time_column
-from flow_assets.stages.engine import engine_errors
+from flow_assets.stages.engine import engine_errors, threads_for
 from flow_assets.stages.shape import happened_within
 from flow_assets.stages.values import identifier
 
@@ -104,7 +104,7 @@ class Reading:
 def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Iterator[Reading]:
     """The rows between two cursors, ready to be queried."""
     columns, later = _fitting_columns(line, cursors[1])
-    with _between(line, cursors, spool) as (engine, scan):
+    with _between(line, cursors, spool, _threads(line, columns)) as (engine, scan):
         yield _judged(line, Reading(engine, scan, (*columns, *later), cursors, later=later), spool)
 
 
@@ -113,7 +113,7 @@ def open_reading_of_span(line: Line, span: Interval, as_of: Cursor, spool: Path)
     """The rows of a span of event time as of a cursor, ready to be queried."""
     columns, later = _fitting_columns(line, as_of)
     event_time = event_time_column(line.specs.sources[line.flow.source].columns, (*columns, *later))
-    with locked(spool, _around(line, span, as_of)) as (engine, scan):
+    with locked(spool, _around(line, span, as_of), _threads(line, columns)) as (engine, scan):
         yield _judged(line, Reading(engine, scan, (*columns, *later), (None, as_of), happened_within(event_time, span), later), spool)
 
 
@@ -167,11 +167,15 @@ def _comparison(line: Line, available: Sequence[Column]) -> duplicates.Compariso
     return None if rule is None else duplicates.Comparison(line.flow, rule, line.specs.sources[line.flow.source].columns, available)
 
 
-def _between(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> AbstractContextManager[Locked]:
+def _threads(line: Line, columns: Sequence[Column]) -> int:
+    return threads_for(len(selected_columns(line.flow, columns, line.specs.sources[line.flow.source].unavailable)))
+
+
+def _between(line: Line, cursors: tuple[Cursor, Cursor], spool: Path, threads: int) -> AbstractContextManager[Locked]:
     """The rows between two cursors: those that are open already, unless the flow would leave its notes on duplicates among them."""
     if line.shared is None or line.flow.deduplicate is not None:
-        return locked(spool, line.source.inserted_between(*cursors))
-    return line.shared.between(line.source, *cursors, spool)
+        return locked(spool, line.source.inserted_between(*cursors), threads)
+    return line.shared.between(line.source, *cursors, spool, threads)
 
 
 def _fitting_columns(line: Line, at: Cursor) -> tuple[tuple[Column, ...], tuple[Column, ...]]:

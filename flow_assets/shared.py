@@ -23,13 +23,13 @@ MOST_OPEN: Final = 2
 
 Locked = tuple[duckdb.DuckDBPyConnection, Scan]
 """An engine that can reach the scan's files and nothing else."""
-Key = tuple[str, Cursor, Cursor]
+Key = tuple[str, Cursor, Cursor, int]
 
 
 @contextmanager
-def locked(spool: Path, rows: AbstractContextManager[Scan]) -> Iterator[Locked]:
+def locked(spool: Path, rows: AbstractContextManager[Scan], threads: int | None = None) -> Iterator[Locked]:
     """A scan in an engine of its own, which spills to ``spool``."""
-    with open_engine(spool) as engine, rows as scan:
+    with open_engine(spool, threads) as engine, rows as scan:
         scan.prepare(engine)
         lock(engine, scan.paths)
         yield engine, scan
@@ -51,18 +51,18 @@ class Shared:
         return self._sources[name]
 
     @contextmanager
-    def between(self, source: Source, after: Cursor, upto: Cursor, spool: Path) -> Iterator[Locked]:
+    def between(self, source: Source, after: Cursor, upto: Cursor, spool: Path, threads: int) -> Iterator[Locked]:
         """The source's rows between two cursors. After any failure they are opened anew.
 
         Those that may not stay open, as they would keep others from writing, or that another thread is reading are opened in ``spool``.
         """
         if not source.may_stay_open or not self._busy.acquire(blocking=False):
-            with locked(spool, source.inserted_between(after, upto)) as alone:
+            with locked(spool, source.inserted_between(after, upto), threads) as alone:
                 yield alone
             return
-        key = (source.name, after, upto)
+        key = (source.name, after, upto, threads)
         try:
-            opened, held = self._rows.pop(key) if key in self._rows else self._opened(source, after, upto)
+            opened, held = self._rows.pop(key) if key in self._rows else self._opened(source, after, upto, threads)
             try:
                 yield opened
             except BaseException:
@@ -81,13 +81,13 @@ class Shared:
             finally:
                 self._busy.release()
 
-    def _opened(self, source: Source, after: Cursor, upto: Cursor) -> tuple[Locked, ExitStack]:
+    def _opened(self, source: Source, after: Cursor, upto: Cursor, threads: int) -> tuple[Locked, ExitStack]:
         self._let_go(MOST_OPEN - 1)
         self._spool.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             folder = Path(tempfile.mkdtemp(prefix="shared-", dir=self._spool))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            opened = stack.enter_context(locked(folder, source.inserted_between(after, upto)))
+            opened = stack.enter_context(locked(folder, source.inserted_between(after, upto), threads))
             return opened, stack.pop_all()
 
     def _let_go(self, most: int) -> None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import math
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flow_assets.plan.lateness import Late, percentile
+from flow_assets.stages.engine import threads_for
 from tests.encoding import at, encoded, flow
 
 TEXTS = (
@@ -278,3 +280,9 @@ def test_a_table_of_1400_columns_comes_through(format_: dict[str, object], tmp_p
 def test_no_rows_make_no_part(tmp_path: Path) -> None:
     plan, parts = encoded(pa.table({"t": pa.array([], pa.timestamp("us", "UTC"))}), tmp_path, flow())
     assert (plan.tally.read, parts) == (0, [])
+
+
+def test_the_more_columns_the_fewer_threads_make_lines() -> None:
+    """Each holds vectors of every column: with two, 1,402 columns were out of memory."""
+    assert (threads_for(1402), threads_for(1)) == (1, min(os.cpu_count() or 1, 4))
+    assert threads_for(0) >= threads_for(48) >= threads_for(700) >= 1

@@ -86,7 +86,7 @@ def test_nothing_is_left_in_the_spool_when_a_run_ends(project: Path) -> None:
 
 def rows(shared: Shared, source: Any, after: Any, upto: Any, spool: Path) -> Any:
     """Read the rows between two cursors; gives the engine that did, and the number of rows."""
-    with shared.between(source, after, upto, spool) as (engine, scan):
+    with shared.between(source, after, upto, spool, 1) as (engine, scan):
         [(count,)] = engine.execute(f"SELECT count(*) FROM {scan.attach(engine, ['n'])}").fetchall()
         return engine, count
 
@@ -110,7 +110,7 @@ def test_rows_that_are_in_use_are_opened_again(tmp_path: Path) -> None:
     source = MemorySource()
     source.append(events(range(3)), BEGIN)
     shared = Shared(tmp_path / "spool")
-    with shared.between(source, -1, 0, tmp_path) as (engine, _):
+    with shared.between(source, -1, 0, tmp_path, 1) as (engine, _):
         other, count = rows(shared, source, -1, 0, tmp_path)
     assert (other is engine, count) == (False, 3)
 

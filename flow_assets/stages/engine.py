@@ -11,8 +11,17 @@ from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.stages.values import literal
 
 MEMORY_LIMIT = "512MB"
-STREAM_BUFFER = "4MB"
+STREAM_BUFFER = "6MB"
 """How far the engine's threads may be ahead of who reads their rows: with the engine's default of 1 MB only one of them works."""
+
+
+_BYTES_PER_COLUMN = 300_000
+"""What a thread holds for each column while it makes lines: a few vectors of 2,048 values."""
+
+
+def threads_for(columns: int) -> int:
+    """How many threads may work on rows of so many columns: with more the engine would be out of memory."""
+    return max(1, min(os.cpu_count() or 1, 4, 400_000_000 // (_BYTES_PER_COLUMN * max(columns, 1))))
 
 
 @contextmanager
