@@ -63,6 +63,29 @@ def test_beside_a_delivery_by_hand_only_the_last_intervals_are_recounted(tmp_pat
     assert counts == [LAST_BESIDE_DELIVERIES]
 
 
+def test_its_result_is_about_the_newest_delivery_which_is_found_without_listing_all(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defs = delivered(tmp_path, instance)
+    monkeypatch.setattr(dg.TimeWindowPartitionsDefinition, "get_partition_keys", lambda *_, **__: pytest.fail("years of keys"))
+    assert target(evaluated(defs, instance, "feed")["feed"]) == newest(instance, key(1))
+    result = materialize(defs, instance, [["deliveries", "feed"]], key(0))
+    [beside] = [one for one in result.get_asset_check_evaluations() if one.check_name == CHECK]
+    assert target(beside) == newest(instance, key(0))
+
+
+def target(found: dg.AssetCheckEvaluation) -> tuple[int, str] | None:
+    told = found.target_materialization_data
+    return told and (told.storage_id, told.run_id)
+
+
+def newest(instance: dg.DagsterInstance, partition: str) -> tuple[int, str]:
+    """The newest materialization of the flow's deliveries, of that partition."""
+    [record] = instance.fetch_materializations(dg.AssetKey(["deliveries", "feed"]), limit=1).records
+    assert record.partition_key == partition
+    return record.storage_id, record.run_id
+
+
 def test_a_row_that_became_visible_late_fails_it_and_it_says_what_to_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     defs = delivered(tmp_path, instance)
     write_events(tmp_path, [START + timedelta(minutes=3)])

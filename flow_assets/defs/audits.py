@@ -13,6 +13,7 @@ import dagster as dg
 
 from flow_assets.audit import LAST, Audit, audit, heal
 from flow_assets.defs import clock
+from flow_assets.defs.evaluations import Told, evaluated
 from flow_assets.defs.event_time import touched
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.metadata import delivery_metadata
@@ -49,9 +50,9 @@ def audit_checks(specs: Specs, keys: Keys, partitions: Partitions) -> list[dg.As
         can_subset=True,
         required_resource_keys=resources,
     )
-    def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[Told]:
         for key in sorted(context.op_execution_context.selected_asset_check_keys):
-            yield _result(context, specs, by_key[key], keys, partitions)
+            yield from evaluated(context, _result(context, specs, by_key[key], keys, partitions))
 
     return [evaluate]
 
@@ -89,19 +90,19 @@ def _request(flows: Sequence[str], keys: Keys) -> dg.RunRequest:
     return dg.RunRequest(asset_selection=[], asset_check_keys=checks, tags={"dagster/priority": "-1"})
 
 
-def _result(context: Any, specs: Specs, flow: Flow, keys: Keys, partitions: Partitions) -> dg.AssetCheckResult:
+def _result(context: Any, specs: Specs, flow: Flow, keys: Keys, partitions: Partitions) -> dg.AssetCheckEvaluation:
     """A failure of one flow must not keep the others from being audited."""
     told: dict[str, Any] = {"asset_key": keys.deliveries(flow.name), "check_name": CHECK}
     try:
         found, done = _audited(context, specs, flow, keys)
     except FlowError as error:
         severity = dg.AssetCheckSeverity.WARN if isinstance(error, RetryableError) else dg.AssetCheckSeverity.ERROR
-        return dg.AssetCheckResult(**told, passed=False, severity=severity, description=str(error))
+        return dg.AssetCheckEvaluation(**told, passed=False, severity=severity, description=str(error))
     for one in done:
         for event in _events(one, specs, flow, keys, partitions):
             context.op_execution_context.log_event(event)
     lost = any(one.missing for one in found.differences)
-    return dg.AssetCheckResult(
+    return dg.AssetCheckEvaluation(
         **told,
         passed=found.passed,
         severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import dagster as dg
 
-from flow_assets.defs import clock
+from flow_assets.defs import clock, evaluations
+from flow_assets.defs.evaluations import evaluated
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.resources import FlowProject
 from flow_assets.defs.told import KIND, Told
@@ -51,14 +52,15 @@ def freshness_checks(specs: Specs, keys: Keys) -> list[dg.AssetChecksDefinition]
         can_subset=True,
         required_resource_keys={keys.project(), *connections(specs, keys).values()},
     )
-    def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[evaluations.Told]:
         selected, now = sorted(context.op_execution_context.selected_asset_check_keys), clock.now()
         project: FlowProject = getattr(context.op_execution_context.resources, keys.project())
         for source in (sources[key] for key in selected if key in sources):
             connect = connector(context.op_execution_context.resources, specs, source, keys)
-            yield _result(source_evaluation(source, _look(project, source, connect, now), keys, now))
+            yield from evaluated(context, source_evaluation(source, _look(project, source, connect, now), keys, now))
         found = {one.asset_check_key: one for one in flow_evaluations(project, keys, now)} if flows else {}
-        yield from (_result(found[key]) for key in selected if key in flows)
+        for key in (key for key in selected if key in flows):
+            yield from evaluated(context, found[key])
 
     return [evaluate]
 
@@ -151,17 +153,6 @@ def _flow_evaluation(
         severity=SEVERITY[found.level],
         description=freshness_text(flow, source, found, seen, now),
         metadata={KIND: f"{found.state} ({found.whose})" if found.whose else found.state, "intervals_waiting": found.waiting, **until},
-    )
-
-
-def _result(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=evaluation.asset_key,
-        check_name=evaluation.check_name,
-        passed=evaluation.passed,
-        severity=evaluation.severity,
-        description=evaluation.description,
-        metadata=evaluation.metadata,
     )
 
 
