@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from flow_assets.demo.project import Demo, create_demo, open_demo, repository_sp
 from flow_assets.demo.recount import Recount
 from flow_assets.demo.run import claimed, opened, run_demo
 from flow_assets.demo.shop import clickstream, clickstream_loads, made_up_loads
-from flow_assets.demo.summary import print_summary, summarize
+from flow_assets.demo.summary import FlowSummary, print_summary, summarize
+from flow_assets.demo.summary import _summary as summary_of
 from flow_assets.errors import BusyError
 
 NOW = datetime(2026, 3, 1, 12, 37, 22, 500_000, tzinfo=UTC)
@@ -43,10 +44,19 @@ class Ran:
     loads: list[Load]
 
     @cached_property
-    def rows(self) -> list[tuple[datetime, list[Row]]]:
+    def rows(self) -> list[tuple[datetime, list[tuple[Key, Row]]]]:
         """The rows of each load, with the moment of its insertion."""
         columns = ["event_id", "hit_time_utc", "site_id", "event_name", "visitor_privacy_consent"]
-        return [(load.inserted, load.table.select(columns).to_pylist()) for load in self.loads]
+        loads = ((load.inserted, load.table.select(columns).to_pylist()) for load in self.loads)
+        return [
+            (inserted, [((row["event_id"], iso(row["hit_time_utc"]), str(row["site_id"])), row) for row in rows])
+            for inserted, rows in loads
+        ]
+
+    @cached_property
+    def summaries(self) -> list[FlowSummary]:
+        with opened(self.demo) as project:
+            return summarize(project, self.demo)
 
 
 @pytest.fixture(scope="module", params=["made up", "shop clickstream"])
@@ -112,7 +122,7 @@ def due_until(flow: Expected) -> datetime:
 
 def rows_in_scope(flow: Expected, ran: Ran) -> Counter[Key]:
     rows = (row for inserted, rows in ran.rows if START < inserted <= due_until(flow) for row in rows)
-    return Counter((row["event_id"], iso(row["hit_time_utc"]), str(row["site_id"])) for row in rows if flow.wanted(row))
+    return Counter(key for key, row in rows if flow.wanted(row))
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -124,8 +134,13 @@ def counted_parts(flow: Expected, demo: Demo) -> list[Path]:
     return [root / line for report in sorted(root.glob(flow.reports)) for line in report.read_text().splitlines()]
 
 
-def rows_of(part: Path) -> Iterator[Key]:
+@cache
+def rows_of(part: Path) -> list[Key]:
     """A part's rows, by the readers of the standard library and of pyarrow."""
+    return list(read_rows(part))
+
+
+def read_rows(part: Path) -> Iterator[Key]:
     if part.name.endswith(".parquet"):
         for row in pq.read_table(part, columns=["event_id", "hit_time_utc", "site_id"]).to_pylist():
             yield row["event_id"], iso(row["hit_time_utc"]), str(row["site_id"])
@@ -137,8 +152,10 @@ def rows_of(part: Path) -> Iterator[Key]:
             row = json.loads(line)
             yield row["event_id"], row.get("hit_time_utc"), str(row["site_id"])
         return
-    for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if "shop_feed" in str(part) else ","):
-        yield row["event_id"], row["hit_time_utc"] or None, row["site_id"]
+    names, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=";" if "shop_feed" in str(part) else ",")
+    event, happened, site = (names.index(name) for name in ("event_id", "hit_time_utc", "site_id"))
+    for row in rows:
+        yield row[event], row[happened] or None, row[site]
 
 
 def test_the_demo_ends_well(ran: Ran) -> None:
@@ -194,7 +211,7 @@ def test_late_rows_are_told_and_are_as_many_as_there_are(ran: Ran, name: str) ->
                 partition
                 and datetime.fromisoformat(partition + (":00" if len(partition) == 13 else "")).replace(tzinfo=UTC) + length <= begins
             ):
-                late += sum(1 for _ in rows_of(root / part))
+                late += len(rows_of(root / part))
     assert told == late
     assert late > 0
 
@@ -223,17 +240,12 @@ def test_the_ways_to_open_the_files_work(ran: Ran) -> None:
 @pytest.mark.parametrize(("width", "table"), [(80, False), (100, True)])
 def test_a_terminal_that_is_wide_enough_sees_a_table_with_every_number_whole(ran: Ran, width: int, table: bool) -> None:
     output = io.StringIO()
+    console = Console(file=output, width=width, force_terminal=True, color_system=None, highlight=False, soft_wrap=True)
     with opened(ran.demo) as project:
-        summaries = summarize(project, ran.demo)
-        print_summary(
-            Console(file=output, width=width, force_terminal=True, color_system=None, highlight=False, soft_wrap=True),
-            summaries,
-            project,
-            ran.demo,
-        )
+        print_summary(console, ran.summaries, project, ran.demo)
     assert ("What was delivered" in output.getvalue()) == table
     assert "…" not in output.getvalue()
-    for summary in summaries:
+    for summary in ran.summaries:
         assert f"{summary.read:,}" in output.getvalue()
         assert f"{summary.written:,} rows, each there once" in output.getvalue()
 
@@ -246,7 +258,7 @@ def test_the_recount_sees_a_lost_and_a_doubled_row(ran: Ran) -> None:
         other = next(line for line in lines[2:] if line != lines[1])
         part.write_bytes(b"".join([lines[0], other, *lines[2:]]))
         with opened(ran.demo) as project:
-            (live,) = [summary for summary in summarize(project, ran.demo) if summary.flow.name == "live"]
+            live = summary_of(project, ran.demo, project.specs.flows["live"])
         assert (live.recount.missing, live.recount.surplus) == (1, 1)
         assert live.verdict == "WRONG: 1 rows missing, 1 too many"
     finally:

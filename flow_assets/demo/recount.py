@@ -105,7 +105,9 @@ def event_ids(file: Path, flow: Flow, column: str) -> Iterator[str]:
         case CsvFormat(delimiter=delimiter):
             csv.field_size_limit(_LONGEST_FIELD)
             with _text(file) as lines:
-                yield from (row[column] for row in csv.DictReader(lines, delimiter=delimiter))
+                rows = csv.reader(lines, delimiter=delimiter)
+                place = next(rows).index(column)
+                yield from (row[place] for row in rows)
         case NdjsonFormat():
             with _text(file) as lines:
                 yield from (json.loads(line)[column] for line in lines)
