@@ -3,11 +3,16 @@
 import os
 
 import pytest
+from alembic.script import ScriptDirectory
 from hypothesis.internal.conjecture import providers
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 # Hypothesis would draw from the constants of whatever is imported by then: a seed would mean something else after other tests.
 providers._get_local_constants = lambda: providers._local_constants
+
+# Dagster marks each new storage as migrated, for which all of its migrations are read: that need not be done for every test.
+_read, _known = ScriptDirectory.from_config, {}
+ScriptDirectory.from_config = lambda config: _known.setdefault(config.get_main_option("script_location"), _read(config))
 
 pytest_plugins = ["tests.servers.postgres", "tests.servers.redis", "tests.servers.s3", "tests.servers.sftp", "tests.servers.ftp"]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -49,9 +50,17 @@ def loads() -> list[Load]:
     return list(made_up_loads(NOW, rows=3000))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, loads: list[Load]) -> Demo:
+    return create_demo(tmp_path_factory.mktemp("made") / "demo", NOW, loads=loads)
+
+
 @pytest.fixture
-def demo(tmp_path: Path, loads: list[Load]) -> Demo:
-    return create_demo(tmp_path / "demo", NOW, loads=loads)
+def demo(tmp_path: Path, made: Demo) -> Demo:
+    """A copy of its own."""
+    copy = open_demo(shutil.copytree(made.folder, tmp_path / "demo"))
+    assert copy
+    return copy
 
 
 # The event table
@@ -59,8 +68,8 @@ def demo(tmp_path: Path, loads: list[Load]) -> Demo:
 
 def test_each_load_is_a_commit_at_the_moment_it_was_inserted(demo: Demo, loads: list[Load]) -> None:
     assert len(loads) == 36
-    for version, load in enumerate(loads, start=1):
-        table = DeltaTable(str(demo.table))
+    table = DeltaTable(str(demo.table))
+    for version, load in [*enumerate(loads, start=1)][::5]:
         table.load_as_version(load.inserted)
         assert table.version() == version
         table.load_as_version(load.inserted - timedelta(seconds=1))

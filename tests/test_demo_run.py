@@ -8,7 +8,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ class Ran:
     code: int
     output: str
     loads: list[Load]
+    flows: "dict[str, Expected]"
 
     @cached_property
     def rows(self) -> list[tuple[datetime, list[tuple[Key, Row]]]]:
@@ -66,10 +67,15 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         pytest.skip("the shop clickstream is not in the shared data (FLOW_SHARED_DATA, or ../shared/data)")
     loads = list(clickstream_loads(NOW, shop) if request.param == "shop clickstream" and shop else made_up_loads(NOW, rows=20_000))
     folder, output = tmp_path_factory.mktemp("demo"), io.StringIO()
-    code = run_demo(folder, NOW, Console(file=output, width=250, soft_wrap=True), loads=loads)
+    specs, flows = shutil.copytree(repository_specs(), tmp_path_factory.mktemp("specs") / "flow_specs"), dict(FLOWS)
+    if request.param == "shop clickstream":  # the many small deliveries of the other demo will do
+        live = specs / "flows/live.yaml"
+        live.write_text(live.read_text().replace("every: 5m", "every: 30m").replace("10m, fail_after: 20m", "40m, fail_after: 60m"))
+        flows["live"] = replace(FLOWS["live"], every=timedelta(minutes=30))
+    code = run_demo(folder, NOW, Console(file=output, width=250, soft_wrap=True), specs, loads)
     demo = open_demo(folder)
     assert demo
-    return Ran(demo, code, output.getvalue(), loads)
+    return Ran(demo, code, output.getvalue(), loads, flows)
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,7 @@ def test_the_demo_ends_well(ran: Ran) -> None:
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_union_of_rows_in_counted_parts_equals_the_rows_in_scope(ran: Ran, name: str) -> None:
-    flow = FLOWS[name]
+    flow = ran.flows[name]
     delivered = Counter(row for part in counted_parts(flow, ran.demo) for row in rows_of(part))
     expected = rows_in_scope(flow, ran)
     assert delivered.total() == expected.total() > 100
@@ -173,7 +179,7 @@ def test_the_union_of_rows_in_counted_parts_equals_the_rows_in_scope(ran: Ran, n
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_every_interval_has_a_report_and_no_part_is_unlisted(ran: Ran, name: str) -> None:
-    flow, root = FLOWS[name], ran.demo.folder / FLOWS[name].root
+    flow, root = ran.flows[name], ran.demo.folder / ran.flows[name].root
     ends = [
         datetime.strptime(found.name.removeprefix("growth_")[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         for found in sorted(root.glob(flow.reports))
@@ -185,8 +191,8 @@ def test_every_interval_has_a_report_and_no_part_is_unlisted(ran: Ran, name: str
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_every_row_is_filed_under_its_own_time(ran: Ran, name: str) -> None:
-    for part in counted_parts(FLOWS[name], ran.demo):
-        partition = FLOWS[name].partition(part.as_posix())
+    for part in counted_parts(ran.flows[name], ran.demo):
+        partition = ran.flows[name].partition(part.as_posix())
         for _, happened, _ in rows_of(part):
             if partition is None:
                 assert happened is None or happened[:4] in ("0001", "9999")
@@ -198,7 +204,7 @@ def test_every_row_is_filed_under_its_own_time(ran: Ran, name: str) -> None:
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_late_rows_are_told_and_are_as_many_as_there_are(ran: Ran, name: str) -> None:
-    flow, root = FLOWS[name], ran.demo.folder / FLOWS[name].root
+    flow, root = ran.flows[name], ran.demo.folder / ran.flows[name].root
     told = late = 0
     for report in sorted(root.glob(flow.reports)):
         manifest = json.loads(report.with_name(report.name.replace(".report", ".manifest.json")).read_text())
@@ -220,7 +226,7 @@ def test_the_summary_names_every_flow_and_its_numbers(ran: Ran) -> None:
     lines = [line for line in ran.output.splitlines() if "read back:" in line]
     assert [line.split(":")[0] for line in lines] == ["growth", "live", "purchases", "shop_feed"]
     for line in lines:
-        flow = FLOWS[line.split(":")[0]]
+        flow = ran.flows[line.split(":")[0]]
         expected = rows_in_scope(flow, ran).total()
         read = sum(load.table.num_rows for load in ran.loads if START < load.inserted <= due_until(flow))
         assert f"{read:,} rows read, {expected:,} written" in line
@@ -251,7 +257,7 @@ def test_a_terminal_that_is_wide_enough_sees_a_table_with_every_number_whole(ran
 
 
 def test_the_recount_sees_a_lost_and_a_doubled_row(ran: Ran) -> None:
-    part = next(part for part in counted_parts(FLOWS["live"], ran.demo) if part.read_bytes().count(b"\n") > 3)
+    part = next(part for part in counted_parts(ran.flows["live"], ran.demo) if part.read_bytes().count(b"\n") > 3)
     whole = part.read_bytes()
     lines = whole.splitlines(keepends=True)
     try:

@@ -27,14 +27,14 @@ def write_loads(folder: Path, loads: Iterable[Load]) -> int:
 
     The table's creation is stamped a minute before the first load.
     """
-    rows = 0
+    rows, table = 0, None
     for version, load in enumerate(loads, start=1):
-        if version == 1:
-            DeltaTable.create(str(folder), schema=load.table.schema, name=folder.name)
+        if table is None:
+            table = DeltaTable.create(str(folder), schema=load.table.schema, name=folder.name)
             stamp(folder, 0, load.inserted - timedelta(minutes=1))
         if version > _MOST_COMMITS:
             raise ValueError(f"more than {_MOST_COMMITS} loads: their times could no longer be rewritten")
-        append(folder, load.table)
+        write_deltalake(table, load.table, mode="append")
         stamp(folder, version, load.inserted)
         rows += load.table.num_rows
     return rows
