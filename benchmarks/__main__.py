@@ -1,7 +1,7 @@
 """Run benchmarks and write RESULTS.md.
 
 `python -m benchmarks [SECTION …] [--rows N] [--runs N] [--no-peers] [--out FILE] [--json]`; without a section all of them, which takes
-about forty minutes and 15 GB of disk. What is not measured keeps its section.
+about an hour and 15 GB of disk. What is not measured keeps its section.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from benchmarks import memory, narrow, parts, steps, ticks, uploads, wide
+from benchmarks import round as rounds
 from benchmarks.page import write_page
 from benchmarks.sections import TINY, Section, Sizes
 from benchmarks.tables import machine
@@ -23,6 +24,7 @@ SECTIONS: dict[str, Callable[[Sizes, Path], Section]] = {
     "wide": wide.measured,
     "ticks": ticks.measured,
     "steps": steps.measured,
+    "round": rounds.measured,
     "memory": memory.measured,
     "uploads": uploads.measured,
 }

@@ -1,7 +1,7 @@
 """Does a round of many flows end well within its quarter of an hour, and does the UI answer meanwhile? A real daemon and a real browser.
 
-`python -m benchmarks.round [--flows N]` makes one interval due for all flows, lets `dagster-daemon` deliver it (sensor, queue, four runs
-at a time, all as `dagster.yaml` says), and opens pages of Dagster's UI in Chromium before and meanwhile. Prints two tables, as Markdown.
+One interval is due for all flows; `dagster-daemon` delivers it (sensor, queue, four runs at a time, all as `dagster.yaml` says), and pages
+of Dagster's UI are opened in Chromium before and meanwhile. `python -m benchmarks.round [--flows N]` prints two tables, as Markdown.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.flows import QUARTER, make_project
+from benchmarks.sections import Goal, Section, Sizes
 from tests.dagster_processes import daemon, webserver
 
 PAGES = {
@@ -27,6 +28,17 @@ PAGES = {
     "the sensor": ("/automation", "deliveries_due"),
 }
 PATIENCE = timedelta(minutes=25)
+TEXT = """\
+A real daemon, from its start with everything due, and a browser that opens pages meanwhile; storage is SQLite. Each flow delivers about
+1,000 rows × 48 columns as CSV to a local folder.
+"""
+
+
+def measured(sizes: Sizes, place: Path) -> Section:
+    """The largest round."""
+    text, seconds = report(max(sizes.flows), 3000, place)
+    goal = Goal("(c)", f"round of {max(sizes.flows):,} flows: seconds, of the 900 that it has", seconds, at_most=600, unit=" s")
+    return Section("A round of many flows, with daemon and browser", f"{TEXT}\n{text}", [goal])
 
 
 def main() -> None:
@@ -35,17 +47,17 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=3000, help="rows of the source; a third of them in the interval")
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(report(chosen.flows, chosen.rows, Path(folder)))
+        print(report(chosen.flows, chosen.rows, Path(folder))[0])
 
 
-def report(count: int, rows: int, project: Path) -> str:
-    """The round and the pages, as Markdown."""
+def report(count: int, rows: int, project: Path) -> tuple[str, float]:
+    """The round and the pages, as Markdown; and the seconds of the round."""
     now = datetime.now(UTC)
     start = now - QUARTER - (now - datetime.min.replace(tzinfo=UTC)) % QUARTER
     make_project(project, count, rows, start)
     with webserver(project) as address, pages(address) as look:
         idle = look(count)
-        seconds, busy = round_of(project, count, lambda: look(count))
+        seconds, busy = round_of(project, count, start + QUARTER, lambda: look(count))
     lines = [
         "| flows | seconds from the daemon's start to the last report | deliveries a minute |",
         "|---|---|---|",
@@ -55,15 +67,16 @@ def report(count: int, rows: int, project: Path) -> str:
         "|---|---|---|",
         *(f"| {page} | {idle[page]:.1f} | {busy[page]:.1f} |" for page in PAGES),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines), seconds
 
 
-def round_of(project: Path, count: int, look: Callable[[], dict[str, float]]) -> tuple[float, dict[str, float]]:
-    """Start the daemon; gives the seconds until every flow has its report, and how long pages took meanwhile."""
+def round_of(project: Path, count: int, end: datetime, look: Callable[[], dict[str, float]]) -> tuple[float, dict[str, float]]:
+    """Start the daemon; gives the seconds until every flow has its report of the interval, and how long pages took meanwhile."""
+    reports = f"delivered/out/*/{end:%Y%m%dT%H%M%SZ}_delivery.report"
     seen: list[dict[str, float]] = []
     begun = time.perf_counter()
     with daemon(project) as running:
-        while (delivered := len(list(project.glob("delivered/out/*/*.report")))) < count:
+        while (delivered := len(list(project.glob(reports)))) < count:
             if running.poll() is not None or time.perf_counter() - begun > PATIENCE.total_seconds():
                 raise SystemExit(f"{delivered} of {count} were delivered; {(project / 'daemon.log').read_text()[-3000:]}")
             if delivered and len(seen) < 2:

@@ -15,7 +15,7 @@ class Sizes:
     megabytes: int = 1000
     ticks: int = 12
     commits: tuple[int, int] = (10, 1000)
-    flows: tuple[int, ...] = (10, 100)
+    flows: tuple[int, ...] = (10, 100, 1000)
     runs: int = 3
     peers: bool = True
 

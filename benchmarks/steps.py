@@ -6,8 +6,8 @@ from benchmarks import flows
 from benchmarks.sections import Goal, Section, Sizes
 
 TEXT = """\
-Each flow delivers about 1,000 rows × 48 columns as CSV to a local folder; one evaluation of the sensor asks for runs of at most 50 flows,
-each a process of its own, here one after the other. The last columns say where the CPU of a delivery goes, in milliseconds: starting Python
+Each flow delivers about 1,000 rows × 48 columns as CSV to a local folder; one evaluation of the sensor asks for runs of 50 to
+250 flows, each a process of its own, here one after the other. The last columns say where the CPU of a delivery goes, in milliseconds: starting Python
 and importing, loading the definitions of all flows, and so on; `dagster` is what it takes to run a step and store its events.
 """
 ONCE = ("import", "definitions")

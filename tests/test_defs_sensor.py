@@ -12,7 +12,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from flow_assets.circumstances import circumstances
 from flow_assets.defs import backlog, clock
-from flow_assets.defs.requests import FLOWS_PER_RUN
+from flow_assets.defs.requests import FEWEST_FLOWS_PER_RUN, flows_per_run
 from flow_assets.defs.sensors import MAX_UNFINISHED_RUNS
 from flow_assets.ledger.store import Failure, Ledger
 from flow_assets.plan.intervals import floor
@@ -225,9 +225,14 @@ def test_no_more_runs_are_asked_for_than_may_be_unfinished(tmp_path: Path, insta
 
 
 def test_a_run_holds_a_bounded_number_of_flows(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:
-    write_flows(tmp_path, *(f"flow_{number:03d}" for number in range(FLOWS_PER_RUN + 9)))
+    write_flows(tmp_path, *(f"flow_{number:03d}" for number in range(FEWEST_FLOWS_PER_RUN + 9)))
     at(quarter(0).end)
-    assert [len(flows) for flows, _, _ in asked(evaluate(definitions(tmp_path), instance))] == [FLOWS_PER_RUN, 10]
+    assert [len(flows) for flows, _, _ in asked(evaluate(definitions(tmp_path), instance))] == [FEWEST_FLOWS_PER_RUN, 10]
+
+
+@pytest.mark.parametrize(("flows", "size"), [(1, 50), (200, 50), (401, 101), (1000, 250), (5000, 250)])
+def test_many_flows_share_so_many_runs_as_run_at_a_time(flows: int, size: int) -> None:
+    assert flows_per_run(flows) == size
 
 
 def test_a_flow_under_regeneration_is_left_alone(tmp_path: Path, instance: dg.DagsterInstance, at: Callable) -> None:

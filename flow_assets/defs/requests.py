@@ -15,7 +15,10 @@ from flow_assets.defs.runs import RANGE_END, RANGE_START
 from flow_assets.plan.intervals import floor
 from flow_assets.spec.flow import Every, Flow
 
-FLOWS_PER_RUN: Final = 50
+FEWEST_FLOWS_PER_RUN: Final = 50
+MOST_FLOWS_PER_RUN: Final = 250
+RUNS_AT_A_TIME: Final = 4
+"""As ``dagster.yaml`` says. Each run costs its start: loading all definitions, as long as some thirty small deliveries take."""
 DELIVERIES_PER_RUN: Final = 200
 PRIORITY: Final = "dagster/priority"
 INTERVALS: Final = "intervals"
@@ -52,7 +55,12 @@ def batches(wanted: Mapping[str, Sequence[Stretch]], flows: Mapping[str, Flow], 
 
 def longest_stretch(flows: int) -> int:
     """How many intervals a run delivers for each of so many flows of a cadence: fewer, the more flows share it."""
-    return max(1, min(MAX_INTERVALS_PER_RUN, DELIVERIES_PER_RUN // min(flows, FLOWS_PER_RUN)))
+    return max(1, min(MAX_INTERVALS_PER_RUN, DELIVERIES_PER_RUN // min(flows, flows_per_run(flows))))
+
+
+def flows_per_run(flows: int) -> int:
+    """How many of so many flows share a run: as many as keep all runs at a time busy, within bounds."""
+    return max(FEWEST_FLOWS_PER_RUN, min(-(-flows // RUNS_AT_A_TIME), MOST_FLOWS_PER_RUN))
 
 
 def run_request(batch: Batch, keys: Keys, now: datetime) -> dg.RunRequest:
@@ -69,5 +77,6 @@ def run_request(batch: Batch, keys: Keys, now: datetime) -> dg.RunRequest:
 
 def _chunks(flows: list[Flow]) -> Iterator[tuple[Flow, ...]]:
     ordered = sorted(flows, key=lambda flow: (flow.source, flow.destination, flow.name))
-    for at in range(0, len(ordered), FLOWS_PER_RUN):
-        yield tuple(ordered[at : at + FLOWS_PER_RUN])
+    size = flows_per_run(len(ordered))
+    for at in range(0, len(ordered), size):
+        yield tuple(ordered[at : at + size])
