@@ -6,9 +6,9 @@ from benchmarks import flows
 from benchmarks.sections import Goal, Section, Sizes
 
 TEXT = """\
-Each flow delivers about 1,000 rows × 48 columns as CSV to a local folder; one evaluation of the sensor asks for runs of 50 to
-250 flows, each a process of its own, here one after the other. The last columns say where the CPU of a delivery goes, in milliseconds: starting Python
-and importing, loading the definitions of all flows, and so on; `dagster` is what it takes to run a step and store its events.
+Each flow delivers about 1,000 rows × 48 columns as CSV to a local folder; one evaluation of the sensor asks for runs of 50 to 250 flows,
+each a process of its own, here one after the other. The last columns say where the CPU of a delivery goes, in milliseconds: starting
+Python and importing, loading the definitions of all flows, and so on; `dagster` is what it takes to run a step and store its events.
 """
 ONCE = ("import", "definitions")
 """What a run does once, however many steps it has."""
