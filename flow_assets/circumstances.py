@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from flow_assets.spec.model import Secret, spec_hash
+from flow_assets.spec.base import Secret, spec_hash
 from flow_assets.spec.specs import Specs
 
 _BYTES = 4

@@ -23,7 +23,7 @@ from flow_assets.plan.intervals import Interval, ceiling
 from flow_assets.plan.partitions import ALL, partition_key
 from flow_assets.plan.regeneration import overlaps, plan_regeneration, within
 from flow_assets.reading import Line, Reading, open_reading_of_span
-from flow_assets.spec.model import Folder
+from flow_assets.spec.base import Folder
 from flow_assets.stages.count import count
 
 PATIENCE = timedelta(minutes=10)

@@ -10,7 +10,7 @@ import yaml
 
 from flow_assets.errors import PermanentError
 from flow_assets.spec.load import load_specs_tolerantly
-from flow_assets.spec.model import Secret
+from flow_assets.spec.base import Secret
 from tests.spec_project import FILES, SFTP, with_line, write_specs
 
 CANARY = "hunter2!"

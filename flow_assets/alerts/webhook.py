@@ -15,7 +15,7 @@ from flow_assets.errors import FlowError, PermanentError, RetryableError
 from flow_assets.plan.messages import Message
 from flow_assets.plan.times import format_time
 from flow_assets.spec.alerts import Webhook
-from flow_assets.spec.model import Secret
+from flow_assets.spec.base import Secret
 
 VERSION = 1
 """Of the JSON; changes only when a meaning does."""

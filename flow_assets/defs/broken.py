@@ -17,7 +17,7 @@ from flow_assets.defs.keys import Keys
 from flow_assets.errors import Problem
 from flow_assets.spec.folders import FOLDERS
 from flow_assets.spec.load import load_specs_tolerantly
-from flow_assets.spec.model import NAME_PATTERN
+from flow_assets.spec.base import NAME_PATTERN
 
 GROUP: Final = "broken_specs"
 CHECK: Final = "spec_is_valid"

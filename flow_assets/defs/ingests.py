@@ -23,7 +23,7 @@ from flow_assets.ingest.loading import Ingested, Loaded
 from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.durations import format_duration
 from flow_assets.spec.ingest import Ingest
-from flow_assets.spec.model import Secret
+from flow_assets.spec.base import Secret
 from flow_assets.spec.specs import Specs
 
 GROUP: Final = "ingests"

@@ -20,7 +20,7 @@ from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
 
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import SftpDestination
-from flow_assets.spec.model import Secret
+from flow_assets.spec.base import Secret
 
 Reveal = Callable[[Secret], str]
 """Tells a secret, or raises PermanentError: it is not set."""

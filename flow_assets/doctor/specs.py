@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from flow_assets.doctor.verdict import Check
 from flow_assets.errors import Problem
-from flow_assets.spec.model import Secret
+from flow_assets.spec.base import Secret
 from flow_assets.spec.specs import Specs
 
 

@@ -1,7 +1,6 @@
 """How are parts loaded into a DuckDB file? By the engine that reads them, which can reach the file and the spool and nothing else.
 
-The file is held by a lock of our own beside it (``<file>.lock``): DuckDB's is lost as soon as anything else in the same process opens and
-closes the file.
+The file is held by a lock of our own beside it (``<file>.lock``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from filelock import FileLock, Timeout
 
-from flow_assets.errors import BusyError, PermanentError
+from flow_assets.held import held
 from flow_assets.ingest.failures import engine_failures
 from flow_assets.ingest.target import Table
 from flow_assets.ingest.types import FILE_COLUMN, kind_of, stored, widest
@@ -102,25 +100,8 @@ def open_duckdb(file: Path, table: str, schema: str | None, spool: Path) -> Iter
         PermanentError: no DuckDB file, or no place for one.
     """
     where = f"the DuckDB file {file}"
-    with _held(file, where), open_engine(spool) as engine:
+    with held(file, where), open_engine(spool) as engine:
         with engine_failures(where):
             engine.execute(f"ATTACH {literal(str(file))} AS {_DATABASE}")
             lock(engine, [f"{spool}/"])
         yield DuckdbTable(engine, file, table, schema, spool)
-
-
-@contextmanager
-def _held(file: Path, where: str) -> Iterator[None]:
-    held = FileLock(f"{file}.lock", timeout=0, thread_local=False)
-    if not file.parent.is_dir():
-        raise PermanentError(f"{where}: there is no folder {file.parent} — create it, or name another place")
-    try:
-        held.acquire()
-    except Timeout:
-        raise BusyError(f"{where}: something is being loaded into it — try again when that has finished") from None
-    except OSError as error:
-        raise PermanentError(f"{where}: {error} — let this user write there, or name another place") from None
-    try:
-        yield
-    finally:
-        held.release()

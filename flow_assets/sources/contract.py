@@ -1,6 +1,6 @@
 """What every source can do. ``flow_assets.testing.SourceContract`` is this page as tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,10 @@ from duckdb import DuckDBPyConnection
 
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
+
+
+FILE = "_flow_file"
+"""A column that a scan of files has besides the table's: the row's file, counted from 0 in the order in which they were named."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Scan(Protocol):
     @property
     def rows(self) -> int | None:
         """The exact number of rows, as statistics tell it without reading any; None if they do not."""
+
+    @property
+    def batches(self) -> Mapping[str, int | None]:
+        """How many rows came with each insertion, by its name, such as a Delta version; empty where the source does not tell."""
 
     def prepare(self, engine: DuckDBPyConnection) -> None:
         """Load extensions, create secrets: what a locked engine no longer allows."""
@@ -70,6 +78,8 @@ class Source(Protocol):
     name: str
     may_stay_open: bool
     """Whether a scan that nobody reads just now may stay open: not where it would keep others from writing."""
+    folder: str | None
+    """What a locked engine must be able to read for any scan, ending in ``/``; None if the rows come from elsewhere."""
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """The table's columns in its order, newest last; as of a cursor where the source can tell, else now."""
@@ -82,6 +92,12 @@ class Source(Protocol):
 
     def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> AbstractContextManager[Scan]:
         """At least all rows with ``position <= upto`` whose event time lies in ``[start, end)``; may hold others: the caller filters."""
+
+    def until(self, upto: Cursor, files: Sequence[str] | None = None) -> AbstractContextManager[Scan]:
+        """All rows with ``position <= upto``; of some of its files only, if they are named, in that order. Then it has :data:`FILE` too."""
+
+    def files(self, upto: Cursor) -> tuple[str, ...] | None:
+        """Names of the files that hold the rows with ``position <= upto``, if such files never change; None where there are none."""
 
     def freshest(self) -> Freshest:
         """The newest insertion and the newest event, from statistics where the source has them."""

@@ -37,6 +37,8 @@ class DeltaEvents:
         self._place = place
         self._log = DeltaLog(spec.name, place)
         self._known: dict[int, tuple[StoredColumn, ...]] = {}
+        self._there: dict[str, Added] = {}
+        self.folder = place.folder
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """As of a version; those of the first one for a cursor before it."""
@@ -53,7 +55,11 @@ class DeltaEvents:
         found = [(commit.version, added) for commit in self._log.commits(first, last) for added in self._delivered(commit)]
         self._check_there(found)
         files = [DataFile(self._place.resolve(added.path), added.rows, added.values) for _, added in found]
-        with open_scan(self.name, self._place, files, self._stored_at(max(last, 0)), lasting=True) as scan:
+        batches: dict[str, int | None] = {}
+        for version, added in found:
+            before = batches.get(str(version), 0)
+            batches[str(version)] = None if before is None or added.rows is None else before + added.rows
+        with open_scan(self.name, self._place, files, self._stored_at(max(last, 0)), lasting=True, batches=batches) as scan:
             yield scan
 
     @contextmanager
@@ -66,6 +72,28 @@ class DeltaEvents:
         files = [DataFile(self._place.resolve(added.path), added.rows, added.values) for added in found]
         with open_scan(self.name, self._place, files, columns, lasting=True) as scan:
             yield scan
+
+    @contextmanager
+    def until(self, upto: Cursor, files: Sequence[str] | None = None) -> Iterator[ParquetScan]:
+        version = self._reached(upto)
+        named = self.files(upto) if files is None else files
+        if missing := [name for name in named if name not in self._there]:
+            raise PermanentError(f"source {self.name}: {missing[0]} is not a file of version {version} — read its files anew")
+        found = [self._there[name] for name in named]
+        self._check_there([(version, added) for added in found])
+        data = [DataFile(self._place.resolve(added.path), added.rows, added.values) for added in found]
+        with open_scan(self.name, self._place, data, self._stored_at(max(version, 0)), lasting=True) as scan:
+            yield scan
+
+    def files(self, upto: Cursor) -> tuple[str, ...]:
+        version = self._reached(upto)
+        if version < 0:
+            return ()
+        table = self._table(version)
+        with reading(self.name, f"read the snapshot of version {version}", DeltaError):
+            found = active_files(table, self._stored_at(version))
+        self._there = {added.path: added for added in found}
+        return tuple(self._there)
 
     def freshest(self) -> Freshest:
         """When the newest commit that added rows was made, and the newest event by the table's statistics."""

@@ -18,11 +18,13 @@ _UNITS = {"s": 1_000_000, "ms": 1000, "us": 1}
 
 
 def active_files(
-    table: DeltaTable, columns: Sequence[StoredColumn], event_time: StoredColumn | None, span: tuple[datetime, datetime]
+    table: DeltaTable,
+    columns: Sequence[StoredColumn],
+    event_time: StoredColumn | None = None,
+    span: tuple[datetime, datetime] | None = None,
 ) -> list[Added]:
-    """The files of a version, oldest first, without those whose statistics say that no event lies in ``[start, end)``."""
+    """The files of a version, oldest first; without those whose statistics say that no event lies in ``[start, end)``, if there is a span."""
     actions = _actions(table)
-    start, end = map(to_number, span)
     told = [one for one in columns if one.told]
     values = [actions[f"partition.{one.column.name}"].cast(pa.string()).to_pylist() for one in told]
     deleted = _with_deletions(table)
@@ -32,6 +34,9 @@ def active_files(
         rows = actions["num_records"][number].as_py()
         found.append(Added(path, texts, rows, path in deleted))
     oldest_first = sorted(range(len(found)), key=lambda number: (actions["modification_time"][number].as_py(), found[number].path))
+    if span is None:
+        return [found[number] for number in oldest_first]
+    start, end = map(to_number, span)
     bounds = list(zip(_numbers(actions, "min", event_time), _numbers(actions, "max", event_time), strict=True))
     return [found[number] for number in oldest_first if _may_lie(*bounds[number], start, end)]
 

@@ -5,7 +5,7 @@ another process has it, and let go as soon as the rows are read. Rows stream fro
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ class DuckDBScan:
     """Rows of the table that meet a condition, all from one transaction."""
 
     paths: Sequence[str] = ()
+    batches: Mapping[str, int | None] = {}  # noqa: RUF012  # never changed
 
     def __init__(self, name: str, connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], where: str) -> None:
         self._name = name
@@ -80,6 +81,7 @@ class DuckDBEvents:
     """
 
     may_stay_open = False
+    folder = None
 
     def __init__(self, spec: DuckDBSource, file: Path, connect: Connect | None = None, wait: timedelta = timedelta(seconds=60)) -> None:
         self.name = spec.name
@@ -116,6 +118,17 @@ class DuckDBEvents:
             if kind in TIMES:
                 where += " AND " + sql_between(identifier(event_time), kind, start - timedelta(microseconds=1), end)
             yield DuckDBScan(self.name, connection, self._table, columns, where)
+
+    @contextmanager
+    def until(self, upto: Cursor, files: Sequence[str] | None = None) -> Iterator[DuckDBScan]:
+        assert files is None, "there are none"
+        with self._connected() as connection:
+            columns = self._columns(connection)
+            where = sql_between(identifier(self._inserted), self._kind(columns, self._inserted), None, as_moment(self.name, upto))
+            yield DuckDBScan(self.name, connection, self._table, columns, where)
+
+    def files(self, upto: Cursor) -> None:
+        return None
 
     def freshest(self) -> Freshest:
         event_time = self._spec.columns.event_time

@@ -52,6 +52,7 @@ class ParquetEvents:
         self._place = place
         self._inserted = spec.columns.inserted_at or ""
         self._footers: dict[tuple[Any, ...], Footer] = {}
+        self.folder = place.folder
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """Those of the files that hold rows inserted by then."""
@@ -74,6 +75,15 @@ class ParquetEvents:
         span = Span(self._inserted, None, as_moment(self.name, upto))
         with self._scan(span, lambda file: _may_lie(file.bounds(event_time), to_number(start) - 1, to_number(end))) as scan:
             yield scan
+
+    @contextmanager
+    def until(self, upto: Cursor, files: Sequence[str] | None = None) -> Iterator[ParquetScan]:
+        assert files is None, "files of the same name may be written anew"
+        with self._scan(Span(self._inserted, None, as_moment(self.name, upto)), lambda _: True) as scan:
+            yield scan
+
+    def files(self, upto: Cursor) -> None:
+        return None
 
     def freshest(self) -> Freshest:
         """From the footers where they tell; from the rows of the other files."""

@@ -15,6 +15,7 @@ import duckdb
 
 from flow_assets.errors import PermanentError
 from flow_assets.plan.columns import Column
+from flow_assets.sources.contract import FILE
 from flow_assets.sources.failures import reading
 from flow_assets.sources.moments import sql_between
 from flow_assets.sources.places import Place
@@ -62,7 +63,9 @@ class ParquetScan:
         columns: Sequence[StoredColumn],
         span: Span | None = None,
         lasting: bool = False,
+        batches: Mapping[str, int | None] | None = None,
     ) -> None:
+        self.batches = batches or {}
         self._name = name
         self._lasting = lasting
         self._place = place
@@ -94,12 +97,14 @@ class ParquetScan:
             shutil.rmtree(self._repaired, ignore_errors=True)
 
     def attach(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:  # noqa: ARG002  # the engine reads files by itself
-        wanted = list({name.lower(): self._column(name) for name in columns}.values())
+        numbered = [f"CAST(file_index AS INTEGER) AS {FILE}"] if FILE in columns else []
+        wanted = list({name.lower(): self._column(name) for name in columns if name != FILE}.values())
         if not self._files:
-            return f"(SELECT {_listed(f'NULL::{one.column.type} AS {identifier(one.column.name)}' for one in wanted)} WHERE false)"
+            none = [f"NULL::{one.column.type} AS {identifier(one.column.name)}" for one in wanted]
+            return f"(SELECT {_listed(none + [f'NULL::INTEGER AS {FILE}' for _ in numbered])} WHERE false)"
         deciding = [self._column(self._span.column)] if self._span else []
         read = {one.column.name: f"c{number}" for number, one in enumerate([*wanted, *deciding]) if not one.told}
-        selected = _listed(f"{self._value(one, read)} AS {identifier(one.column.name)}" for one in wanted)
+        selected = _listed([*(f"{self._value(one, read)} AS {identifier(one.column.name)}" for one in wanted), *numbered])
         where = f" WHERE {self._condition(self._span, read)}" if self._span else ""
         return f"(SELECT {selected} FROM {self._relation(read)}{where})"
 
@@ -149,13 +154,14 @@ def open_scan(
     columns: Sequence[StoredColumn],
     span: Span | None = None,
     lasting: bool = False,
+    batches: Mapping[str, int | None] | None = None,
 ) -> Iterator[ParquetScan]:
     """A scan of these files, in this order; ``lasting``: they are never written again under the same names.
 
     Raises:
         PermanentError: one has a name that the engine cannot be told.
     """
-    with closing(ParquetScan(name, place, files, columns, span, lasting)) as scan:
+    with closing(ParquetScan(name, place, files, columns, span, lasting, batches)) as scan:
         yield scan
 
 

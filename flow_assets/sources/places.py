@@ -64,6 +64,11 @@ class Place:
             return unquote(parts.path)
         return unquote(uri) if uri.startswith("/") else self.below(unquote(uri))
 
+    @property
+    def folder(self) -> str:
+        """The root as a locked engine has to be told that it may read everything below it."""
+        return f"{self.root}/"
+
     def spoken(self, path: str) -> str:
         """A file's path as the engine has to be told it, because it takes some characters for a pattern.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from flow_assets.spec import forms
-from flow_assets.spec.model import Host, Line, Name, Port, Root, Secret, Strict, Url, needs
+from flow_assets.spec.base import Host, Line, Name, Port, Root, Secret, Strict, Url, needs
 from flow_assets.spec.source import both_keys
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 from flow_assets.spec import forms
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.freshness import Freshness
-from flow_assets.spec.model import LONGEST_WHERE, Flag, Folder, Line, Name, Strict
+from flow_assets.spec.base import LONGEST_WHERE, Flag, Folder, Line, Name, Strict
 
 Every = Literal["5m", "15m", "30m", "60m", "1d"]
 PartitionBy = Literal["none", "date", "hour", "half_hour", "quarter_hour"]
@@ -31,6 +31,11 @@ _CADENCES: dict[Every, timedelta] = {
     "1d": timedelta(days=1),
 }
 _HISTORY = timedelta(days=31)
+
+
+def cadence_of(every: Every) -> timedelta:
+    """The length of an interval."""
+    return _CADENCES[every]
 
 PropertyNames = Annotated[tuple[Line, ...], Field(min_length=1), AfterValidator(forms.without_duplicates)]
 
@@ -231,7 +236,7 @@ class Flow(Strict):
     @property
     def cadence(self) -> timedelta:
         """Length of an interval."""
-        return _CADENCES[self.every]
+        return cadence_of(self.every)
 
     @property
     def first_partition_start(self) -> datetime:

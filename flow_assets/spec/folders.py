@@ -1,4 +1,4 @@
-"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/``, ``flows/`` and ``ingests/``.
+"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/``, ``flows/``, ``ingests/`` and ``models/``.
 
 And one beside these folders, ``alerts.yaml``.
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 from flow_assets.errors import Problem
 from flow_assets.spec.alerts import FILE
 from flow_assets.spec.keys import nearest
-from flow_assets.spec.model import NAME_PATTERN, Kind
+from flow_assets.spec.base import NAME_PATTERN, Kind
 
-FOLDERS: dict[Kind, str] = {"source": "sources", "destination": "destinations", "flow": "flows", "ingest": "ingests"}
-_PLACES = "`sources/`, `destinations/`, `flows/` or `ingests/`"
+FOLDERS: dict[Kind, str] = {"source": "sources", "destination": "destinations", "flow": "flows", "ingest": "ingests", "model": "models"}
+_PLACES = "`sources/`, `destinations/`, `flows/`, `ingests/` or `models/`"
 LARGEST = 1 << 20
 _YAML = (".yaml", ".yml")
 

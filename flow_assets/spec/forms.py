@@ -168,6 +168,25 @@ def table_name(value: str) -> str:
     return value
 
 
+def model_table(value: str) -> str:
+    """A table, or ``schema.name``, maybe with a column in braces; not among the manifest's own."""
+    plain = re.sub(r"\{[^{}]+\}", "x", table_name(value))
+    if "{" in plain or "}" in plain:
+        raise ValueError("has a brace without its other half — write `{org_id}_sessions`")
+    if plain.lower().startswith("flows."):
+        raise ValueError("is in the schema `flows`, which holds the manifest — write another schema, or none")
+    return value
+
+
+def sql_file(value: str) -> str:
+    """A file of SQL, below the folder of the models."""
+    if not value.endswith(".sql"):
+        raise ValueError("is not a file that ends in .sql — write one, such as `web/sessions.sql`")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value.rsplit("/", 1)[-1].removesuffix(".sql")):
+        raise ValueError("has a name that SQL could not call it by — use letters, digits and `_` for the file's name")
+    return confined(value)
+
+
 def _s3_uri(value: str) -> str:
     bucket, _, prefix = value.removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(bucket) or "?" in prefix or "*" in prefix:

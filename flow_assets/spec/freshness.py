@@ -5,7 +5,7 @@ from datetime import timedelta
 from pydantic import Field, ValidationInfo, field_validator
 
 from flow_assets.spec.durations import Duration
-from flow_assets.spec.model import Strict
+from flow_assets.spec.base import Strict
 
 _SHORTEST = timedelta(minutes=1)
 

@@ -11,7 +11,7 @@ from flow_assets.errors import PermanentError
 from flow_assets.spec import forms
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.flow import Owner
-from flow_assets.spec.model import Flag, Folder, Name, Secret, Strict
+from flow_assets.spec.base import Flag, Folder, Name, Secret, Strict
 
 _SHORTEST = timedelta(minutes=1)
 

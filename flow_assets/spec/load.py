@@ -1,10 +1,11 @@
 """What did the user write? A folder of YAML files in; specs, or every error at once with its file and line.
 
-``sources/``, ``destinations/``, ``flows/`` and ``ingests/`` hold one document per file, ending in ``.yaml``; a spec's name is its file's
-stem. ``alerts.yaml`` lies beside them. Nothing but these files is read: no environment variable, no table, no server.
+``sources/``, ``destinations/``, ``flows/``, ``ingests/`` and ``models/`` hold one document per file, ending in ``.yaml``; a spec's name is
+its file's stem. ``alerts.yaml`` lies beside them, and the SQL of models below theirs. Nothing but these files is read: no environment
+variable, no table, no server.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,8 @@ from pydantic import ValidationError
 from flow_assets.errors import Problem, SpecError
 from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, spec_files
 from flow_assets.spec.lines import Complaint, Document, read_document
-from flow_assets.spec.model import KINDS, Kind
+from flow_assets.spec.base import KINDS, Kind
+from flow_assets.spec.model_references import in_order, model_problems, steps_of
 from flow_assets.spec.references import alert_problems, flow_problems, ingest_problems, needed
 from flow_assets.spec.schema import ADAPTERS
 from flow_assets.spec.sentences import complaints
@@ -54,9 +56,10 @@ class _Found:
         files, self.problems = spec_files(self.folder)
         for kind, path in files:
             self._read(kind, path)
-        sources, destinations, flows, ingests, alerts = (self.origins[kind] for kind in KINDS)
+        sources, destinations, flows, ingests, models, alerts = (self.origins[kind] for kind in KINDS)
         self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
         self.problems += ingest_problems(list(ingests.values()), flows, destinations)
+        self.problems += model_problems(self.folder, models, self.specs["model"], sources)
         self.problems += alert_problems(list(alerts.values()), flows)
 
     def _read(self, kind: Kind, path: Path) -> None:
@@ -77,25 +80,31 @@ class _Found:
         origins = {(kind, name): self.origins[kind][name] for kind in KINDS for name in self.specs[kind]}
         # Somebody is told of the other flows, even where `alerts.yaml` names one that is not there.
         origins = {which: origin for which, origin in origins.items() if origin.file not in wrong or which[0] == "alerts"}
-        sources, destinations, flows, ingests, alerts = (
+        sources, destinations, flows, ingests, models, alerts = (
             {name: self.specs[kind][name] for of, name in origins if of == kind} for kind in KINDS
         )
-        specs = Specs(self.folder, sources, destinations, flows, ingests, origins, alerts=alerts.get("alerts"))
+        specs = Specs(
+            self.folder, sources, destinations, flows, ingests, models, steps_of(self.folder, models), origins, alerts=alerts.get("alerts")
+        )
         return replace(specs, warnings=warnings(specs))
 
     @cached_property
     def dragged_along(self) -> list[Problem]:
         """What is wrong with flows, and then ingests, that are fine by themselves and need a spec that is not."""
         found: list[Problem] = []
-        kinds: tuple[Kind, ...] = ("flow", "ingest")
+        kinds: tuple[Kind, ...] = ("flow", "ingest", "model")
         for kind in kinds:
             wrong = {problem.file for problem in (*self.problems, *found)}
             for name, spec in self.specs[kind].items():
-                found += self._lacking(kind, name, needed(spec), wrong)
+                found += self._lacking(kind, name, needed(spec).items(), wrong)
+        for name in in_order(self.specs["model"]):
+            wrong = {problem.file for problem in (*self.problems, *found)}
+            upstream: list[tuple[Kind, str]] = [("model", one) for one in self.specs["model"][name].upstream]
+            found += self._lacking("model", name, upstream, wrong)
         return found
 
-    def _lacking(self, kind: Kind, name: str, needs: Mapping[Kind, str], wrong: Collection[str]) -> Iterator[Problem]:
-        for key, needed_name in needs.items():
+    def _lacking(self, kind: Kind, name: str, needs: Iterable[tuple[Kind, str]], wrong: Collection[str]) -> Iterator[Problem]:
+        for key, needed_name in needs:
             origin = self.origins[key].get(needed_name)
             if origin is not None and origin.file in wrong:
                 message = f"the {key} `{needed_name}` has errors of its own, so this {kind} is left out"

@@ -11,7 +11,8 @@ from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.keys import listing, nearest
 from flow_assets.spec.lines import Path
-from flow_assets.spec.model import LONGEST_WHERE, Kind
+from flow_assets.spec.models import AggregateModel, LatestModel, SqlModel
+from flow_assets.spec.base import LONGEST_WHERE, Kind
 from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Origin
 from flow_assets.spec.where import check_syntax, where_columns
@@ -28,8 +29,8 @@ def flow_problems(
     for flow in flows:
         values, where = flow.document.values, _where(flow)
         told = [
-            *_unknown("source", "sources", values.get("source"), source_names),
-            *_unknown("destination", "destinations", values.get("destination"), destination_names),
+            *unknown("source", "sources", values.get("source"), source_names),
+            *unknown("destination", "destinations", values.get("destination"), destination_names),
             *((("where",), message, advice) for message, advice in (filters[where] if where else ())),
         ]
         source = sources.get(str(values.get("source")))
@@ -46,7 +47,7 @@ def ingest_problems(ingests: Collection[Origin], flow_names: Collection[str], de
     for ingest in ingests:
         values = ingest.document.values
         told = [
-            *_unknown("destination", "destinations", values.get("destination"), destination_names),
+            *unknown("destination", "destinations", values.get("destination"), destination_names),
             *_unsaid(values, flow_names),
         ]
         found += [ingest.problem(*one) for one in told]
@@ -61,15 +62,17 @@ def alert_problems(alerts: Collection[Origin], flow_names: Collection[str]) -> l
         for name, channel in channels.items() if isinstance(channels, dict) else ():
             flows = channel.get("flows") if isinstance(channel, dict) else None
             for number, flow in enumerate(flows if isinstance(flows, list) else ()):
-                for _, message, advice in _unknown("flow", "flows", flow, flow_names):
+                for _, message, advice in unknown("flow", "flows", flow, flow_names):
                     found.append(origin.problem(("channels", name, "flows", number), message, advice))
     return found
 
 
-def needed(spec: Flow | Ingest) -> dict[Kind, str]:
-    """The specs that a flow or an ingest cannot do without: kind, which is also the key that names it, and name."""
+def needed(spec: Flow | Ingest | AggregateModel | LatestModel | SqlModel) -> dict[Kind, str]:
+    """The specs that a flow, an ingest or a model cannot do without: kind, which is also the key that names it, and name."""
     if isinstance(spec, Flow):
         return {"source": spec.source, "destination": spec.destination}
+    if not isinstance(spec, Ingest):
+        return {"source": spec.source} if spec.source else {}
     own: dict[Kind, str] = {"destination": spec.destination} if spec.destination else {}
     return own if spec.destination and spec.folder else {"flow": spec.flow, **own}
 
@@ -92,7 +95,7 @@ def _where(flow: Origin) -> str | None:
     return where if isinstance(where, str) and 0 < len(where) <= LONGEST_WHERE else None
 
 
-def _unknown(key: str, folder: str, name: Any, known: Collection[str]) -> Iterator[_Told]:
+def unknown(key: str, folder: str, name: Any, known: Collection[str]) -> Iterator[_Told]:
     if isinstance(name, str) and name.isidentifier() and name not in known:
         meant = nearest(name, known)
         advice = (

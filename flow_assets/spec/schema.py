@@ -15,7 +15,8 @@ from flow_assets.spec.alerts import Alerts
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
-from flow_assets.spec.model import Kind
+from flow_assets.spec.models import Model
+from flow_assets.spec.base import Kind
 from flow_assets.spec.source import Source
 
 Schema = dict[str, Any]
@@ -25,6 +26,7 @@ ADAPTERS: dict[Kind, TypeAdapter[Any]] = {
     "destination": TypeAdapter(Destination),
     "flow": TypeAdapter(Flow),
     "ingest": TypeAdapter(Ingest),
+    "model": TypeAdapter(Model),
     "alerts": TypeAdapter(Alerts),
 }
 _TITLES: dict[Kind, str] = {
@@ -32,6 +34,7 @@ _TITLES: dict[Kind, str] = {
     "destination": "A destination",
     "flow": "A flow",
     "ingest": "An ingest",
+    "model": "A model",
     "alerts": "Alerts",
 }
 

@@ -14,7 +14,8 @@ from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.lines import Document
 from flow_assets.spec.lines import Path as KeyPath
-from flow_assets.spec.model import Kind, spec_hash
+from flow_assets.spec.base import Kind, spec_hash
+from flow_assets.spec.models import Model
 from flow_assets.spec.source import Source
 
 Severity = Literal["error", "warning"]
@@ -33,6 +34,14 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A step of a model: the name that further steps find its rows by, and its SQL."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
 class Specs:
     """Valid specs by name. ``warnings`` are about what works but is unwise."""
 
@@ -41,6 +50,8 @@ class Specs:
     destinations: Mapping[str, Destination] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     ingests: Mapping[str, Ingest] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    steps: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     origins: Mapping[tuple[Kind, str], Origin] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     alerts: Alerts | None = None
@@ -56,12 +67,13 @@ class Specs:
         return origin.file, origin.document.line(())
 
     def hash(self, kind: Kind, name: str) -> str:
-        """A short hash (``model.spec_hash``) that changes when the spec says something else."""
+        """A short hash (``base.spec_hash``) that changes when the spec says something else."""
         specs: Mapping[str, BaseModel] = {
             "source": self.sources,
             "destination": self.destinations,
             "flow": self.flows,
             "ingest": self.ingests,
+            "model": self.models,
             "alerts": {"alerts": self.alerts} if self.alerts else {},
         }[kind]
         return spec_hash(specs[name])

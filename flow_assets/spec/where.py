@@ -126,6 +126,11 @@ def _functions() -> Functions:
     return functions_of(rows)
 
 
+def parse_tree(query: str) -> str:
+    """The engine's parse tree of a query, or of what is wrong with it, as JSON."""
+    return _trees([query])[0]
+
+
 def _trees(queries: list[str]) -> list[str]:
     """The parse trees of queries, as JSON. As literals: a bound parameter would make the engine import pandas, half a second of it."""
     literals = ", ".join("'" + query.replace("'", "''") + "'" for query in queries)

@@ -1,6 +1,6 @@
 """Where do tests get rows from when the source does not matter? Memory: every append is a version, as in a Delta table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,7 @@ class MemoryScan:
     """Rows of some versions."""
 
     paths: Sequence[str] = ()
+    batches: Mapping[str, int | None] = {}  # noqa: RUF012  # never changed
 
     def __init__(self, name: str, rows: pa.Table) -> None:
         self._name = name
@@ -56,6 +57,7 @@ class MemorySource:
     """
 
     may_stay_open = True
+    folder = None
 
     def __init__(self, name: str = "memory", event_time: str | None = None, by_moment: bool = False) -> None:
         self.name = name
@@ -89,6 +91,14 @@ class MemorySource:
     @contextmanager
     def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> Iterator[MemoryScan]:  # noqa: ARG002  # all rows will do
         yield MemoryScan(self.name, self._rows(None, upto))
+
+    @contextmanager
+    def until(self, upto: Cursor, files: Sequence[str] | None = None) -> Iterator[MemoryScan]:
+        assert files is None, "there are none"
+        yield MemoryScan(self.name, self._rows(None, upto))
+
+    def files(self, upto: Cursor) -> None:
+        return None
 
     def freshest(self) -> Freshest:
         filled = [(table, inserted) for table, inserted in self._appended if table.num_rows]

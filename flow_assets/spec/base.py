@@ -15,8 +15,8 @@ NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
 
 LONGEST_WHERE = 10_000
 
-Kind = Literal["source", "destination", "flow", "ingest", "alerts"]
-KINDS: tuple[Kind, ...] = ("source", "destination", "flow", "ingest", "alerts")
+Kind = Literal["source", "destination", "flow", "ingest", "model", "alerts"]
+KINDS: tuple[Kind, ...] = ("source", "destination", "flow", "ingest", "model", "alerts")
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
 Line = Annotated[str, Field(min_length=1), AfterValidator(forms.one_line)]

@@ -1,0 +1,116 @@
+"""Which tables does a model have? One, or one for each value of a column; none holds a row of another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from flow_assets.errors import PermanentError
+from flow_assets.models.key_index import among
+from flow_assets.models.warehouse import OURS, Warehouse
+from flow_assets.spec.models import Model
+from flow_assets.stages.values import identifier, literal
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, and the value of ``split_by`` whose rows it holds, as text; None if it holds all."""
+
+    schema: str
+    name: str
+    value: str | None
+
+    @property
+    def sql(self) -> str:
+        """Its name in the attached file."""
+        return f"warehouse.{identifier(self.schema)}.{identifier(self.name)}"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of one model."""
+
+    model: Model
+
+    def there(self, warehouse: Warehouse) -> list[Table]:
+        """Those that were made."""
+        which = f"SELECT schema_name, table_name, value FROM {OURS}.tables WHERE model = {literal(self.model.name)} ORDER BY ALL"
+        return [Table(*row) for row in warehouse.run(which)]
+
+    def affected(self, warehouse: Warehouse) -> list[Table]:
+        """Those that hold rows of the affected keys."""
+        there, split = self.there(warehouse), self.model.split_by
+        if split is None:
+            return there
+        values = {value for (value,) in warehouse.run(f"SELECT DISTINCT {identifier(split)}::VARCHAR FROM _flow_keys")}
+        return [table for table in there if table.value in values]
+
+    def rows(self, tables: Sequence[Table], condition: str = "true") -> str:
+        """The rows of tables that meet a condition, as a query; of no tables, nothing."""
+        return " UNION ALL BY NAME ".join(f"SELECT * FROM {table.sql} WHERE {condition}" for table in tables)
+
+    def replace_all(self, warehouse: Warehouse) -> None:
+        """The result takes the place of every row of every table."""
+        for table in self.there(warehouse):
+            warehouse.run(f"DROP TABLE {table.sql}")
+        warehouse.run(f"DELETE FROM {OURS}.tables WHERE model = {literal(self.model.name)}")
+        for table in self._of_result(warehouse):
+            self._made(warehouse, table)
+            self._filled(warehouse, table)
+
+    def replace(self, warehouse: Warehouse) -> None:
+        """The result takes the place of the rows of the affected keys."""
+        there = {table.value: table for table in self.affected(warehouse)}
+        for table in there.values():
+            warehouse.run(f"DELETE FROM {table.sql} WHERE {among(self.model.key, '_flow_keys')}")
+        for table in self._of_result(warehouse):
+            if table.value in there:
+                self.widen(warehouse, table.sql, warehouse.columns("_flow_result"))
+            else:
+                self._made(warehouse, table)
+            self._filled(warehouse, table)
+
+    def widen(self, warehouse: Warehouse, relation: str, columns: Mapping[str, str]) -> None:
+        """Add columns that a table lacks: the source has gained them.
+
+        Raises:
+            PermanentError: one has another type now.
+        """
+        known = {name.lower(): kind for name, kind in warehouse.columns(relation).items()}
+        for name, kind in columns.items():
+            if name.lower() not in known:
+                warehouse.run(f"ALTER TABLE {relation} ADD COLUMN {identifier(name)} {kind}")
+            elif known[name.lower()] != kind:
+                raise PermanentError(
+                    f"model {self.model.name}: the column {name} was {known[name.lower()]} and is {kind} now"
+                    f" — make the table anew: flows refresh {self.model.name}"
+                )
+
+    def _of_result(self, warehouse: Warehouse) -> Iterator[Table]:
+        pattern = self.model.table
+        schema, _, name = pattern.rpartition(".")
+        split = self.model.split_by
+        if split is None:
+            yield Table(schema or "main", name, None)
+            return
+        values = warehouse.run(f"SELECT DISTINCT {identifier(split)}::VARCHAR FROM _flow_result WHERE {identifier(split)} IS NOT NULL ORDER BY 1")
+        for (value,) in values:
+            filled = (part.replace(f"{{{split}}}", value) for part in (schema or "main", name))
+            yield Table(*filled, value)
+
+    def _made(self, warehouse: Warehouse, table: Table) -> None:
+        owners = warehouse.run(
+            f"SELECT model, value FROM {OURS}.tables WHERE lower(schema_name) = lower({literal(table.schema)}) "
+            f"AND lower(table_name) = lower({literal(table.name)})"
+        )
+        if owners or warehouse.columns(table.sql):
+            whose = f"that of {owners[0][0]}" + (f", for {owners[0][1]}" if owners[0][1] else "") if owners else "not one that we made"
+            raise PermanentError(f"model {self.model.name}: the table {table.schema}.{table.name} is {whose} — choose another name in `target`")
+        warehouse.run(f"CREATE SCHEMA IF NOT EXISTS warehouse.{identifier(table.schema)}")
+        warehouse.run(f"CREATE TABLE {table.sql} AS FROM _flow_result LIMIT 0")
+        value = "NULL" if table.value is None else literal(table.value)
+        warehouse.run(
+            f"INSERT INTO {OURS}.tables VALUES ({literal(self.model.name)}, {literal(table.schema)}, {literal(table.name)}, {value})"
+        )
+
+    def _filled(self, warehouse: Warehouse, table: Table) -> None:
+        which = "" if table.value is None else f" WHERE {identifier(self.model.split_by or '')}::VARCHAR = {literal(table.value)}"
+        warehouse.run(f"INSERT INTO {table.sql} BY NAME SELECT * FROM _flow_result{which}")

@@ -1,0 +1,113 @@
+"""Where are models kept? In a DuckDB file, attached to an engine that can reach it, the source's files, and nothing else.
+
+The file is held by a lock of our own beside it (``<file>.lock``), as ingests hold theirs: one process at a time writes.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from flow_assets.errors import PermanentError
+from flow_assets.held import held
+from flow_assets.stages.engine import engine_errors, lock, open_engine
+from flow_assets.stages.values import identifier, literal
+
+OURS = "warehouse.flows"
+"""The schema of the manifest and of what belongs to it."""
+BUSY_FILE_WAIT_SECONDS = 60.0
+_VERSION = 1
+
+
+class Warehouse:
+    """An engine with the file attached as ``warehouse``; relations without a schema are temporary."""
+
+    def __init__(self, engine: duckdb.DuckDBPyConnection, file: Path) -> None:
+        self.engine = engine
+        self.file = file
+
+    def lock(self, paths: Sequence[str]) -> None:
+        """From here on nothing else can be read."""
+        lock(self.engine, paths)
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows that SQL gives, or how many it changed."""
+        return self.engine.execute(sql).fetchall()
+
+    def one(self, sql: str) -> Any:
+        """The only value that SQL gives."""
+        [(value, *_)] = self.run(sql)
+        return value
+
+    def given(self, relation: str, /, values: Sequence[str | int], kind: pa.DataType) -> None:
+        """Values as a relation with the columns ``value`` and ``place``, from 0."""
+        places = pa.array(range(len(values)), pa.int64())
+        self.engine.register(relation, pa.table({"value": pa.array(values, kind), "place": places}))
+
+    def columns(self, relation: str) -> dict[str, str]:
+        """Names and types of a relation's columns; none if there is no such relation."""
+        try:
+            return {name: kind for name, kind, *_ in self.run(f"DESCRIBE {relation}")}
+        except duckdb.CatalogException:
+            return {}
+
+    @contextmanager
+    def transaction(self, doing: str) -> Iterator[None]:
+        """All that is written within, or nothing."""
+        with engine_errors(doing):
+            self.engine.execute("BEGIN TRANSACTION")
+            try:
+                yield
+                self.engine.execute("COMMIT")
+            except BaseException:
+                with suppress(duckdb.Error):
+                    self.engine.execute("ROLLBACK")
+                raise
+
+
+@contextmanager
+def open_warehouse(file: Path, spool: Path, wait: float = BUSY_FILE_WAIT_SECONDS) -> Iterator[Warehouse]:
+    """The file, which is made if it is missing. ``wait``: seconds to wait for another process that writes to it.
+
+    Raises:
+        BusyError: another process is writing to it, or reads it.
+        PermanentError: it is no DuckDB file, there is no place for one, or a later release has written it.
+    """
+    where = f"the DuckDB file {file}"
+    with held(file, where, wait), open_engine(spool) as engine:
+        with engine_errors(where):
+            engine.execute("SET preserve_insertion_order = false")
+            engine.execute(f"ATTACH {literal(str(file))} AS warehouse")
+            _migrate(engine, where)
+        yield Warehouse(engine, file)
+
+
+def _migrate(engine: duckdb.DuckDBPyConnection, where: str) -> None:
+    engine.execute(f"CREATE SCHEMA IF NOT EXISTS {OURS}")
+    for name, columns in _TABLES.items():
+        engine.execute(f"CREATE TABLE IF NOT EXISTS {OURS}.{name} ({columns})")
+    [(version,)] = engine.execute(f"SELECT coalesce(max(version), 0) FROM {OURS}.version").fetchall()
+    if version > _VERSION:
+        raise PermanentError(f"{where} was written by a later release of this program — use that one")
+    if version < _VERSION:
+        engine.execute(f"INSERT INTO {OURS}.version VALUES ({_VERSION})")
+
+
+_TABLES = {
+    "version": "version INTEGER",
+    "manifest": "model VARCHAR, sequence BIGINT, kind VARCHAR, hash VARCHAR, cursor_from VARCHAR, cursor_to VARCHAR, upto TIMESTAMPTZ, "
+    "upstream VARCHAR, rows_read BIGINT, rows_without_key BIGINT, keys BIGINT, made_at TIMESTAMPTZ",
+    "batches": "model VARCHAR, sequence BIGINT, batch VARCHAR, rows BIGINT",
+    "tables": "model VARCHAR, schema_name VARCHAR, table_name VARCHAR, value VARCHAR",
+    "files": "source VARCHAR, number BIGINT, name VARCHAR",
+    "indexes": "name VARCHAR, source VARCHAR, columns VARCHAR, made_by VARCHAR",
+    "indexed": "index VARCHAR, file BIGINT",
+}
+
+
+def names(columns: Sequence[str]) -> str:
+    """Column names, as SQL lists them."""
+    return ", ".join(map(identifier, columns))
