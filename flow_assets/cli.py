@@ -15,6 +15,7 @@ from flow_assets.erase_command import erase
 from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
 from flow_assets.list_command import list_
+from flow_assets.model_commands import build, plan_model, refresh
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.specs import Specs
@@ -42,6 +43,7 @@ def check(folders: Folders, offline: bool, as_json: bool) -> None:
             click.echo(f"{problem}" if problem.severity == "error" else f"warning: {problem}", err=problem.severity == "error")
         if specs is not None and not errors:
             further = f", {len(specs.ingests)} ingests" if specs.ingests else ""
+            further += f", {len(specs.models)} models" if specs.models else ""
             further += f", {len(specs.alerts.channels)} alert channels" if specs.alerts else ""
             click.echo(
                 f"{len(specs.flows)} flows, {len(specs.sources)} sources, {len(specs.destinations)} destinations{further}: all valid"
@@ -53,10 +55,12 @@ def check(folders: Folders, offline: bool, as_json: bool) -> None:
 def _column_problems(specs: Specs) -> Iterator[Problem]:
     from flow_assets.sources.opening import open_source
     from flow_assets.spec.check import check_columns, sensitive_problems
+    from flow_assets.spec.check_models import check_model_columns
 
     for name, source in specs.sources.items():
         readers = [flow for flow in specs.flows.values() if flow.source == name]
-        if not readers:
+        models = [model for model, spec in specs.models.items() if getattr(spec, "source", None) == name]
+        if not readers and not models:
             continue
         try:
             columns = open_source(source, specs.project).columns()
@@ -73,18 +77,24 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
             continue
         for flow in readers:
             yield from check_columns(flow.name, specs, columns)
+        for model in models:
+            yield from check_model_columns(model, specs, columns)
         yield from sensitive_problems(name, specs, columns)
 
 
 @command
-@click.argument("flow")
+@click.argument("flow", metavar="FLOW|MODEL")
 @click.option("--at", type=Moment(), required=True, help="End of the interval.")
 @as_json
 def plan(folders: Folders, flow: str, at: datetime, as_json: bool) -> None:
-    """What delivering the interval that ends at a time would do; touches nothing."""
+    """What delivering the interval that ends at a time would do, or building a model up to then; touches nothing."""
     from flow_assets.console import print_json, print_plan
     from flow_assets.line import plan_interval
 
+    with project(folders) as opened:
+        if flow in opened.specs.models and flow not in opened.specs.flows:
+            plan_model(opened, flow, at, as_json)
+            return
     with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
         planned = [plan_interval(line, interval) for interval in opened.intervals_of(flow, interval_of(line.flow, at))]
     for each in planned:
@@ -205,6 +215,8 @@ def demo(folder: Path) -> None:
 
 
 command(ingest)
+command(build)
+command(refresh)
 command(list_)
 command(verify)
 command(audit)

@@ -13,6 +13,7 @@ from typing import Any, Self
 from flow_assets.circumstances import circumstances
 from flow_assets.destinations.opening import open_destination
 from flow_assets.ledger.store import Ledger
+from flow_assets.models.build import Keeping
 from flow_assets.plan.intervals import Interval, due, uncovered
 from flow_assets.reading import Line, without_erased
 from flow_assets.shared import Shared
@@ -53,6 +54,13 @@ class Project:
             kept = without_erased(spec, self.ledger.erasures(flow))
             told = partial(self.circumstances, flow)
             yield Line(self.specs, kept, source, destination, self.ledger, self.spool, _holder(), told, shared)
+
+    def keeping(self, model: str, connect: Any = None) -> Keeping:
+        """What a model's builds need."""
+        spec = self.specs.models[model]
+        name = getattr(spec, "source", None)
+        source = None if name is None else open_source(self.specs.sources[name], self.specs.project, self.environ, connect)
+        return Keeping(self.specs, spec, source, self.ledger, self.spool)
 
     @property
     def spool(self) -> Path:

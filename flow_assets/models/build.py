@@ -143,7 +143,7 @@ def _built(at: Keeping, warehouse: Warehouse, events: Events, step: _Step, now: 
         events.find_keys(_changed(at, step))
         changes.note_before(warehouse)
     for upstream in model.upstream:
-        _offer(at, warehouse, upstream, step.everything)
+        offer_upstream(at, warehouse, upstream, step.everything)
     if not (recipe.merges and not step.everything) and at.source:
         events.gather(step.everything)
     recipe.work_out(warehouse, step.everything)
@@ -171,7 +171,7 @@ def _changed(at: Keeping, step: _Step) -> list[str]:
     ]
 
 
-def _offer(at: Keeping, warehouse: Warehouse, upstream: str, everything: bool) -> None:
+def offer_upstream(at: Keeping, warehouse: Warehouse, upstream: str, everything: bool) -> None:
     """The rows of a model that it builds on, of the affected keys, by that model's name."""
     tables = Tables(at.specs.models[upstream])
     there = tables.there(warehouse)

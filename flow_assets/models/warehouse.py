@@ -55,13 +55,13 @@ class Warehouse:
             return {}
 
     @contextmanager
-    def transaction(self, doing: str) -> Iterator[None]:
-        """All that is written within, or nothing."""
+    def transaction(self, doing: str, keep: bool = True) -> Iterator[None]:
+        """All that is written within, or nothing; always nothing unless ``keep``."""
         with engine_errors(doing):
             self.engine.execute("BEGIN TRANSACTION")
             try:
                 yield
-                self.engine.execute("COMMIT")
+                self.engine.execute("COMMIT" if keep else "ROLLBACK")
             except BaseException:
                 with suppress(duckdb.Error):
                     self.engine.execute("ROLLBACK")

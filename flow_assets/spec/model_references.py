@@ -29,6 +29,16 @@ def in_order(models: Mapping[str, Model]) -> list[str]:
         return list(graph)
 
 
+def with_upstream(models: Mapping[str, Model], named: Collection[str]) -> list[str]:
+    """Some models and all that they build on, each after those."""
+    wanted, pending = set(named), list(named)
+    while pending:
+        new = [one for one in models[pending.pop()].upstream if one not in wanted]
+        wanted.update(new)
+        pending += new
+    return [name for name in in_order(models) if name in wanted]
+
+
 def steps_of(folder: Path, models: Mapping[str, Model]) -> dict[str, tuple[Step, ...]]:
     """The SQL of each model that is made of some; files that cannot be read are left out."""
     found: dict[str, tuple[Step, ...]] = {}

@@ -29,6 +29,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
 }
 _ODD = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+_GROUP = "_flow_group"
 _ODD_CHARACTERS = Reading(
     complaints=(("holds a control character or an odd kind of space", "remove it; in text write `chr(160)` and the like"),)
 )
@@ -93,6 +94,20 @@ def _bind(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint
         except duckdb.Error as error:
             return [(f"does not fit the source's columns: {_first_line(error)}", f"the types are {_shown(columns)}")]
     return [] if kind == "BOOLEAN" else [(f"is of type {kind}, not boolean", "compare it with something, as in `x = 1` or `x IS NOT NULL`")]
+
+
+def check_aggregate(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint]:
+    """What is wrong with an aggregate expression over a table with these columns, as the engine itself says."""
+    definitions = [f'"{name.replace(chr(34), chr(34) * 2)}" {kind}' for name, kind in columns]
+    with _engine() as engine:
+        try:
+            engine.execute(f"CREATE TEMP TABLE rows_of_the_source ({', '.join(definitions)}, {_GROUP} INTEGER)")
+            engine.execute(f"SELECT (\n{expression}\n) FROM rows_of_the_source GROUP BY {_GROUP}")
+        except duckdb.Error as error:
+            return [(f"is no aggregate over the source's columns: {_first_line(error)}", "write one, such as `count(*) FILTER (x = 1)`")]
+        finally:
+            engine.execute("DROP TABLE IF EXISTS rows_of_the_source")
+    return []
 
 
 def _shown(columns: Sequence[tuple[str, str]]) -> str:
