@@ -18,6 +18,8 @@ from flow_assets.defs.ingests import ingest_assets
 from flow_assets.defs.ingests_due import ingests_due
 from flow_assets.defs.io_managers import delivery_io_manager
 from flow_assets.defs.keys import Keys
+from flow_assets.defs.models import model_assets
+from flow_assets.defs.models_due import models_due
 from flow_assets.defs.observations import sources_observed
 from flow_assets.defs.partitions import Partitions
 from flow_assets.defs.resources import FlowProject, default_duckdb, default_s3, project_resource
@@ -45,7 +47,7 @@ def load_flows(
     Nothing is read from any source, and nothing is connected to. A spec that is broken takes down its own flow, visibly.
 
     Args:
-        path: the folder that holds ``sources/``, ``destinations/``, ``flows/`` and ``ingests/``.
+        path: the folder that holds ``sources/``, ``destinations/``, ``flows/``, ``ingests/`` and ``models/``.
         key_prefix: goes before all asset keys and, joined by ``_``, before the names of resources, pools and the sensor.
         state: folder of the spool and, unless ``ledger`` names a database, of the ledger. The command line needs the same.
         ledger: database URL of the ledger.
@@ -57,7 +59,7 @@ def load_flows(
     """
     keys = Keys.below(key_prefix)
     specs, problems = load_specs_tolerantly(Path(path))
-    partitions = Partitions.covering(specs.flows.values())
+    partitions = Partitions.covering(specs.flows.values(), specs.models.values())
     project = FlowProject(specs, Path(state).absolute(), ledger)
     broken = Broken.of(Path(path), problems, keys)
     with warnings.catch_warnings():
@@ -71,6 +73,7 @@ def load_flows(
                 freshness_checked(specs, keys, sensor_running),
                 *([sources_observed(specs, keys, sensor_running)] if specs.sources else []),
                 *([ingests_due(specs, keys, sensor_running)] if specs.ingests else []),
+                *([models_due(specs, keys, sensor_running)] if specs.models else []),
                 *([alerts_due(keys, broken, sensor_running)] if specs.alerts else []),
                 *([history_trimmed(specs, keys, keep_history, sensor_running)] if keep_history else []),
             ],
@@ -85,6 +88,7 @@ def _assets(specs: Specs, keys: Keys, partitions: Partitions) -> Iterator[dg.Ass
         yield deliveries_asset(specs, flow, keys, partitions)
         yield events_asset(specs, flow, keys, partitions)
     yield from ingest_assets(specs, keys)
+    yield from model_assets(specs, keys, partitions)
 
 
 def _resources(project: FlowProject, keys: Keys, partitions: Partitions) -> dict[str, Any]:

@@ -90,6 +90,14 @@ class Keys:
         """The sensor that requests ingests."""
         return self._joined("ingests_due")
 
+    def model(self, model: str) -> dg.AssetKey:
+        """The asset of a model's table."""
+        return dg.AssetKey([*self.prefix, "models", model])
+
+    def models_sensor(self) -> str:
+        """The sensor that requests builds of models."""
+        return self._joined("models_due")
+
     def alerts_sensor(self) -> str:
         """The sensor that tells people of trouble."""
         return self._joined("alerts_due")
@@ -100,7 +108,7 @@ class Keys:
 
     def sensors(self) -> tuple[str, ...]:
         """All of them."""
-        requesting = (self.sensor(), self.audits_sensor(), self.ingests_sensor())
+        requesting = (self.sensor(), self.audits_sensor(), self.ingests_sensor(), self.models_sensor())
         return (*requesting, self.freshness_sensor(), self.observations_sensor(), self.alerts_sensor(), self.retention_sensor())
 
     def _joined(self, *words: str) -> str:

@@ -13,6 +13,7 @@ import dagster as dg
 from flow_assets.plan.intervals import KEY_FORMAT, Interval, ceiling
 from flow_assets.plan.partitions import KEY_FORMATS
 from flow_assets.spec.flow import Every, Flow, PartitionBy
+from flow_assets.spec.models import Model
 
 CRONS: dict[Every, str] = {"5m": "*/5 * * * *", "15m": "*/15 * * * *", "30m": "*/30 * * * *", "60m": "0 * * * *", "1d": "0 0 * * *"}
 LEVEL_CRONS: dict[PartitionBy, str] = {"date": CRONS["1d"], "hour": CRONS["60m"], "half_hour": CRONS["30m"], "quarter_hour": CRONS["15m"]}
@@ -26,10 +27,13 @@ class Partitions:
     levels: Mapping[PartitionBy, dg.TimeWindowPartitionsDefinition]
 
     @classmethod
-    def covering(cls, flows: Iterable[Flow]) -> "Partitions":
-        """The definitions that hold every interval and every event-time partition of these flows."""
+    def covering(cls, flows: Iterable[Flow], models: Iterable[Model] = ()) -> "Partitions":
+        """The definitions that hold every interval of these flows and models, and every event-time partition of the flows."""
         starts: dict[Every, datetime] = {}
         beginnings: dict[PartitionBy, datetime] = {}
+        for model in models:
+            first = first_interval(model).start
+            starts[model.every] = min(first, starts.get(model.every, first))
         for flow in flows:
             first = first_interval(flow).start
             starts[flow.every] = min(first, starts.get(flow.every, first))
@@ -46,8 +50,8 @@ class Partitions:
         return self.levels.get(flow.partition_by)
 
 
-def first_interval(flow: Flow) -> Interval:
-    """The first interval that the flow delivers."""
+def first_interval(flow: Flow | Model) -> Interval:
+    """The first interval that the flow delivers, or that the model takes up."""
     start = ceiling(flow.start.astimezone(UTC), flow.cadence)
     return Interval(start, start + flow.cadence)
 

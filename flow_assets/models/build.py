@@ -59,12 +59,16 @@ class Keeping:
 
 @dataclass(frozen=True)
 class Built:
-    """What a build did. ``rows`` are those of the affected keys; ``tables`` where they are, with the number of all their rows."""
+    """What a build did. ``rows`` are those of the affected keys; ``tables`` where they are, with the number of all their rows.
+
+    ``columns`` are names and types of the columns of those tables.
+    """
 
     outcome: Outcome
     entry: Entry
     rows: int
     tables: Mapping[Table, int]
+    columns: Mapping[str, str]
 
 
 def build(at: Keeping, boundary: datetime, now: datetime, refresh: bool = False) -> Built:
@@ -81,11 +85,11 @@ def build(at: Keeping, boundary: datetime, now: datetime, refresh: bool = False)
         if step is None:
             entry = last_entry(warehouse, at.model.name)
             assert entry is not None
-            return Built("covered", entry, 0, _tables(at, warehouse))
+            return Built("covered", entry, 0, *_tables(at, warehouse))
         with Events.opened(at.source, at.model, at.recipe, at.columns, warehouse, step.cursors) as events:
             with warehouse.transaction(f"model {at.model.name}"):
                 entry, rows = _built(at, warehouse, events, step, now)
-        return Built("refreshed" if step.last and step.everything else "built", entry, rows, _tables(at, warehouse))
+        return Built("refreshed" if step.last and step.everything else "built", entry, rows, *_tables(at, warehouse))
 
 
 @dataclass(frozen=True)
@@ -193,5 +197,7 @@ def _check_result(model: Model, warehouse: Warehouse, everything: bool) -> None:
         )
 
 
-def _tables(at: Keeping, warehouse: Warehouse) -> dict[Table, int]:
-    return {table: warehouse.one(f"SELECT count(*) FROM {table.sql}") for table in Tables(at.model).there(warehouse)}
+def _tables(at: Keeping, warehouse: Warehouse) -> tuple[dict[Table, int], dict[str, str]]:
+    there = Tables(at.model).there(warehouse)
+    rows = {table: warehouse.one(f"SELECT count(*) FROM {table.sql}") for table in there}
+    return rows, warehouse.columns(there[0].sql) if there else {}
