@@ -16,8 +16,8 @@ from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
 from flow_assets.list_command import list_
 from flow_assets.model_commands import build, plan_model, refresh
-from flow_assets.spec.load import load_specs
 from flow_assets.spec.base import KINDS, Kind
+from flow_assets.spec.load import load_specs
 from flow_assets.spec.specs import Specs
 from flow_assets.verify_command import verify
 

@@ -1,4 +1,7 @@
-"""Who writes to a DuckDB file? Whoever holds the lock beside it: DuckDB's own is lost as soon as anything else in the process closes the file."""
+"""Who writes to a DuckDB file? Whoever holds the lock beside it.
+
+DuckDB's own is lost as soon as anything else in the same process opens and closes the file.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -15,8 +15,8 @@ from flow_assets.plan.delivery import DeliveryPlan, plan_delivery
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.regeneration import overlaps
 from flow_assets.reading import Line, Reading, open_reading
-from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.base import spec_hash
+from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.specs import Specs
 from flow_assets.stages.count import count
 

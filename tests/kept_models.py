@@ -1,4 +1,4 @@
-"""The models of an example, kept by the engine itself: real Delta tables, a real DuckDB file, a ledger. Looked at like ``plain_models.Stepwise``."""
+"""The models of an example, kept by the engine itself: real Delta tables, a real DuckDB file, a ledger; as ``plain_models`` shows them."""
 
 import shutil
 from collections.abc import Iterator, Mapping

@@ -149,9 +149,7 @@ def test_the_sensor_asks_for_all_that_was_missed_in_one_run(made: World, instanc
 def test_the_sensor_asks_for_nothing_that_is_at_work(made: World, instance: dg.DagsterInstance, at: Callable) -> None:
     made.insert(event("1"))
     at(made.boundary)
-    create_run_for_test(
-        instance, status=dg.DagsterRunStatus.NOT_STARTED, asset_selection=frozenset([dg.AssetKey(["models", "people"])])
-    )
+    create_run_for_test(instance, status=dg.DagsterRunStatus.NOT_STARTED, asset_selection=frozenset([dg.AssetKey(["models", "people"])]))
     assert asked(evaluate(definitions(made), instance)) == []
 
 

@@ -1,4 +1,4 @@
-"""Whatever comes, however late, however often, and whatever is killed: a model equals what all its events give, worked out in plain Python."""
+"""Whatever comes, however late and however often: a model equals what all its events give, worked out in plain Python."""
 
 import math
 import shutil
@@ -143,7 +143,7 @@ def people(rows: list[Row]) -> Row:
 
 @st.composite
 def events(draw: st.DrawFn) -> Row:
-    """Few ids and people, so that they meet. Of one id and time there is one page, price and weight; ids differ in price, to be told apart."""
+    """Few ids and people, so that they meet."""
     number, minute = draw(st.integers(0, 6)), draw(st.one_of(st.none(), st.integers(-3000, 30)))
     page = draw(st.sampled_from(["/a", "/b", "/heartbeat", None]))
     return {
@@ -190,7 +190,13 @@ def told_apart(loads: list[list[Row]]) -> list[list[Row]]:
 
 @pytest.mark.parametrize("source", ["delta", "parquet", "duckdb"])
 def test_after_every_load_each_model_holds_what_all_events_give(source: str) -> None:
-    @settings(max_examples=4 if source == "delta" else 2, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=4 if source == "delta" else 2,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(LOADS)
     def lives(loads: list[list[Row]]) -> None:
         folder = Path(tempfile.mkdtemp())

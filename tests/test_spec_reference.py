@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.folders import FOLDERS
 from flow_assets.spec.keys import narrow, written
 from flow_assets.spec.lines import read_document
 from flow_assets.spec.load import load_specs
-from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.reference import EXAMPLES, reference, reference_files
 from flow_assets.spec.schema import ADAPTERS, json_schema
 from tests.spec_project import FILES

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from flow_assets.errors import PermanentError
-from flow_assets.spec.load import load_specs_tolerantly
 from flow_assets.spec.base import Secret
+from flow_assets.spec.load import load_specs_tolerantly
 from tests.spec_project import FILES, SFTP, with_line, write_specs
 
 CANARY = "hunter2!"

@@ -15,9 +15,9 @@ import dagster as dg
 from flow_assets.defs.describe import problem_list
 from flow_assets.defs.keys import Keys
 from flow_assets.errors import Problem
+from flow_assets.spec.base import NAME_PATTERN
 from flow_assets.spec.folders import FOLDERS
 from flow_assets.spec.load import load_specs_tolerantly
-from flow_assets.spec.base import NAME_PATTERN
 
 GROUP: Final = "broken_specs"
 CHECK: Final = "spec_is_valid"

@@ -13,8 +13,8 @@ from flow_assets.defs.partitions import first_interval
 from flow_assets.errors import Problem
 from flow_assets.plan.delivery import delivery_names
 from flow_assets.plan.partitions import partition_key
-from flow_assets.spec.flow import Exclude, Flow, Include
 from flow_assets.spec.base import Kind
+from flow_assets.spec.flow import Exclude, Flow, Include
 from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Specs
 

@@ -20,10 +20,10 @@ from flow_assets.defs.news import RECORDED, recorded
 from flow_assets.defs.resources import FlowProject, client_maker
 from flow_assets.ingest.declared import Contents, ingest_declared
 from flow_assets.ingest.loading import Ingested, Loaded
+from flow_assets.spec.base import Secret
 from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.durations import format_duration
 from flow_assets.spec.ingest import Ingest
-from flow_assets.spec.base import Secret
 from flow_assets.spec.specs import Specs
 
 GROUP: Final = "ingests"

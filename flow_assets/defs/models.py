@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 
@@ -89,7 +89,9 @@ def _ended(model: Model, partition_keys: Sequence[str], now: datetime) -> list[d
     ends = sorted(interval_of_key(key, model.cadence).end for key in partition_keys)
     if found := [end for end in ends if first_interval(model).start < end <= now]:
         return found
-    raise PermanentError(f"model {model.name}: none of these intervals has ended since its start, {format_time(model.start)} — take earlier, or later ones")
+    raise PermanentError(
+        f"model {model.name}: none of these intervals has ended since its start, {format_time(model.start)} — take earlier, or later ones"
+    )
 
 
 def _is_everything(model: Model, partition_keys: Sequence[str], now: datetime) -> bool:
@@ -136,8 +138,9 @@ def _description(model: Model) -> str:
     paused = "" if model.enabled else "**Paused** (`enabled: false`): nothing is taken up until it is enabled again.\n\n"
     of = " and ".join(f"`{one}`" for one in [*([model.source] if getattr(model, "source", None) else []), *model.upstream])
     return (
-        f"{lead}{paused}A row for each {', '.join(f'`{name}`' for name in model.key)}, of {of}, in `{model.table}` of `{model.target.duckdb}`. "
+        f"{lead}{paused}A row for each {', '.join(f'`{name}`' for name in model.key)}, of {of}, in `{model.table}` of "
+        f"`{model.target.duckdb}`. "
         f"New events are taken up every {model.every}; however late they come, the table is what all events give.\n\n"
-        "A partition is an interval of insertion time, named after its start, UTC. Materializing one takes up all that was inserted up to its "
-        "end. **Materializing all, or `refresh: true` in the launchpad, makes the table anew.**"
+        "A partition is an interval of insertion time, named after its start, UTC. Materializing one takes up all that was inserted up to "
+        "its end. **Materializing all, or `refresh: true` in the launchpad, makes the table anew.**"
     )

@@ -40,7 +40,8 @@ class Attempt:
     @property
     def pause_until(self) -> datetime:
         """When it may be asked for again."""
-        return self.at + min(FIRST_PAUSE * 2 ** (self.number - 1), LONGEST_PAUSE)
+        pause: timedelta = FIRST_PAUSE * 2 ** min(self.number - 1, 10)
+        return self.at + min(pause, LONGEST_PAUSE)
 
 
 def models_due(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefinition:

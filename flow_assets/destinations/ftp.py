@@ -15,8 +15,8 @@ from flow_assets.destinations.paths import is_temporary
 from flow_assets.destinations.server import Child, Server, Target, folders_above
 from flow_assets.destinations.steps import Doing
 from flow_assets.errors import FlowError, PermanentError, RetryableError
-from flow_assets.spec.destination import FtpDestination
 from flow_assets.spec.base import Secret
+from flow_assets.spec.destination import FtpDestination
 
 # Codes say little (550 is "no such file" as well as "permission denied"), so the words are read too.
 _DENIED = re.compile(r"permission|denied|privilege|not allowed|forbidden", re.IGNORECASE)

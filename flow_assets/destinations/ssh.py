@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
 
 from flow_assets.errors import PermanentError, RetryableError
-from flow_assets.spec.destination import SftpDestination
 from flow_assets.spec.base import Secret
+from flow_assets.spec.destination import SftpDestination
 
 Reveal = Callable[[Secret], str]
 """Tells a secret, or raises PermanentError: it is not set."""

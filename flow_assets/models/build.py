@@ -1,5 +1,6 @@
-"""How is a model kept? New events are taken up, the rows of the keys that they touch worked out anew or merged, and the manifest written: all
-in one transaction. Whatever kills it leaves the table as it was, and building again does the same again.
+"""How is a model kept? New events are taken up, the rows of the keys that they touch worked out anew or merged, and the manifest written.
+
+All in one transaction: whatever kills it leaves the table as it was, and building again does the same again.
 
 The table then is what its whole history would give, as of the boundary that it was built up to.
 """
@@ -86,9 +87,9 @@ def build(at: Keeping, boundary: datetime, now: datetime, refresh: bool = False)
             entry = last_entry(warehouse, at.model.name)
             assert entry is not None
             return Built("covered", entry, 0, *_tables(at, warehouse))
-        with Events.opened(at.source, at.model, at.recipe, at.columns, warehouse, step.cursors) as events:
-            with warehouse.transaction(f"model {at.model.name}"):
-                entry, rows = _built(at, warehouse, events, step, now)
+        opening = Events.opened(at.source, at.model, at.recipe, at.columns, warehouse, step.cursors)
+        with opening as events, warehouse.transaction(f"model {at.model.name}"):
+            entry, rows = _built(at, warehouse, events, step, now)
         return Built("refreshed" if step.last and step.everything else "built", entry, rows, *_tables(at, warehouse))
 
 
@@ -109,7 +110,7 @@ def _next(at: Keeping, warehouse: Warehouse, boundary: datetime, refresh: bool) 
     name, last, hash_ = at.model.name, last_entry(warehouse, at.model.name), model_hash(at.specs, at.model.name)
     if last and not refresh and last.hash != hash_:
         raise PermanentError(
-            f"model {name}: what its spec says about the table is not what it said when the table was made — make it anew: flows refresh {name}"
+            f"model {name}: its spec says something else about its rows than when its table was made — make it anew: flows refresh {name}"
         )
     upstream = {one: _reached(at, warehouse, one, boundary) for one in at.model.upstream}
     sequences = {one: entry.sequence for one, entry in upstream.items()}
@@ -135,7 +136,9 @@ def _reached(at: Keeping, warehouse: Warehouse, upstream: str, boundary: datetim
             f" flows build {upstream}"
         )
     if entry.hash != model_hash(at.specs, upstream):
-        raise PermanentError(f"model {at.model.name}: {upstream}, which it builds on, has another spec now — make it anew: flows refresh {upstream}")
+        raise PermanentError(
+            f"model {at.model.name}: {upstream}, which it builds on, has another spec now — make it anew: flows refresh {upstream}"
+        )
     return entry
 
 
@@ -189,11 +192,13 @@ def _check_result(model: Model, warehouse: Warehouse, everything: bool) -> None:
     """Every row is of a key that something happened to, or it would be there twice."""
     columns = {name.lower() for name in warehouse.columns("_flow_result")}
     if missing := [name for name in model.key if name.lower() not in columns]:
-        raise PermanentError(f"model {model.name}: its rows have no column {missing[0]}, which is in its `key` — select it in the last step")
+        raise PermanentError(
+            f"model {model.name}: its rows have no column {missing[0]}, which is in its `key` — select it in the last step"
+        )
     wrong = f"NOT ({key_condition(model.key)})" + ("" if everything else f" OR NOT ({among(model.key, '_flow_keys')})")
     if count := warehouse.one(f"SELECT count(*) FROM _flow_result WHERE {wrong}"):
         raise PermanentError(
-            f"model {model.name}: {count} rows have a key that no event of theirs has — the last step must give rows of the keys that it was given"
+            f"model {model.name}: {count} rows have a key that no event of theirs has — the last step must give rows of affected keys only"
         )
 
 

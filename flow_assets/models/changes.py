@@ -1,4 +1,4 @@
-"""What changed in a model, for those that build on it? Rows as they were and as they are, numbered by the manifest, until all have seen them."""
+"""What changed in a model, for those that build on it? Rows as they were and as they are, until all have seen them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

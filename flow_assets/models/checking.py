@@ -65,22 +65,22 @@ def _recounted(at: Keeping, warehouse: Warehouse, entry: Entry) -> list[str]:
 def _compared(at: Keeping, warehouse: Warehouse, entry: Entry) -> tuple[int, Sequence[str]]:
     """How many rows there are, and whether they are those that all events give."""
     tables = Tables(at.model)
-    with Events.opened(at.source, at.model, at.recipe, at.columns, warehouse, (None, entry.cursor_to)) as events:
-        with warehouse.transaction(f"model {at.model.name}: compare with a table made anew", keep=False):
-            events.take_up()
-            for upstream in at.model.upstream:
-                offer_upstream(at, warehouse, upstream, everything=True)
-            if at.source:
-                events.gather(everything=True)
-            events.recipe.work_out(warehouse, everything=True)
-            there = tables.there(warehouse)
-            columns = names(list(warehouse.columns("_flow_result")))
-            anew = f"SELECT {columns} FROM _flow_result"
-            kept = f"SELECT {columns} FROM ({tables.rows(there)})" if there else f"{anew} WHERE false"
-            rows = warehouse.one(f"SELECT count(*) FROM ({kept})")
-            missing, extra = (
-                warehouse.one(f"SELECT count(*) FROM (({one}) EXCEPT ALL ({other}))") for one, other in ((anew, kept), (kept, anew))
-            )
+    opening = Events.opened(at.source, at.model, at.recipe, at.columns, warehouse, (None, entry.cursor_to))
+    doing = f"model {at.model.name}: compare with a table made anew"
+    with opening as events, warehouse.transaction(doing, keep=False):
+        events.take_up()
+        for upstream in at.model.upstream:
+            offer_upstream(at, warehouse, upstream, everything=True)
+        if at.source:
+            events.gather(everything=True)
+        events.recipe.work_out(warehouse, everything=True)
+        there = tables.there(warehouse)
+        columns = names(list(warehouse.columns("_flow_result")))
+        anew = f"SELECT {columns} FROM _flow_result"
+        kept = f"SELECT {columns} FROM ({tables.rows(there)})" if there else f"{anew} WHERE false"
+        rows = warehouse.one(f"SELECT count(*) FROM ({kept})")
+        pairs = ((anew, kept), (kept, anew))
+        missing, extra = (warehouse.one(f"SELECT count(*) FROM (({one}) EXCEPT ALL ({other}))") for one, other in pairs)
     if missing or extra:
         return rows, [
             f"of {rows:,} rows {extra:,} are not what all events give, and {missing:,} that they give are not there"

@@ -29,7 +29,13 @@ class Events:
     @classmethod
     @contextmanager
     def opened(
-        cls, source: Source | None, model: Model, recipe: Recipe, available: Sequence[Column], warehouse: Warehouse, cursors: tuple[Any, Any]
+        cls,
+        source: Source | None,
+        model: Model,
+        recipe: Recipe,
+        available: Sequence[Column],
+        warehouse: Warehouse,
+        cursors: tuple[Any, Any],
     ) -> Iterator["Events"]:
         """With the new rows ready to be read, in an engine that reaches nothing but the source from then on."""
         events = cls(source, model, recipe, available, warehouse, cursors)

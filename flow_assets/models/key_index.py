@@ -39,9 +39,9 @@ class KeyIndex:
 
     def _take_up(self, index: str, upto: Cursor) -> None:
         """Index the files that are not yet."""
-        warehouse = self._warehouse
+        warehouse, known = self._warehouse, f"(SELECT coalesce(max(number), 0) FROM {OURS}.files)"
         warehouse.run(
-            f"INSERT INTO {OURS}.files SELECT {self._name}, (SELECT coalesce(max(number), 0) FROM {OURS}.files) + row_number() OVER (ORDER BY place),"
+            f"INSERT INTO {OURS}.files SELECT {self._name}, {known} + row_number() OVER (ORDER BY place),"
             f" value FROM _flow_there WHERE value NOT IN (SELECT name FROM {OURS}.files WHERE source = {self._name})"
         )
         new = warehouse.run(
@@ -54,10 +54,8 @@ class KeyIndex:
         with self._source.until(upto, [name for name, _ in new]) as scan:
             rows = scan.attach(warehouse.engine, [*self._columns, FILE])
             there = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in self._columns)
-            warehouse.run(
-                f"INSERT INTO {self._table(index)} SELECT hash, value FROM (SELECT DISTINCT {self._hash} AS hash, {FILE} FROM {rows} WHERE {there})"
-                f" JOIN _flow_unindexed ON place = {FILE}"
-            )
+            hashes = f"SELECT DISTINCT {self._hash} AS hash, {FILE} FROM {rows} WHERE {there}"
+            warehouse.run(f"INSERT INTO {self._table(index)} SELECT hash, value FROM ({hashes}) JOIN _flow_unindexed ON place = {FILE}")
         warehouse.run(f"INSERT INTO {OURS}.indexed SELECT {literal(index)}, value FROM _flow_unindexed")
 
     def _opened(self) -> str:

@@ -16,10 +16,11 @@ Kind = Literal["build", "refresh"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One build: the source's rows with ``cursor_from < position <= cursor_to`` (None: from its beginning; of a model without a source, both).
+    """One build, of the source's rows with ``cursor_from < position <= cursor_to``.
 
-    ``upto`` is the boundary of insertion time (aware UTC) that the table stands for from then on; ``upstream`` says up to which entry of each
-    model that it builds on. ``batches`` are the rows of each insertion batch: a commit, where the source has such, or all of them together.
+    ``cursor_from`` is None where that is from the beginning; of a model without a source both are. ``upto`` is the boundary of insertion
+    time (aware UTC) that the table stands for from then on; ``upstream`` says up to which entry of each model that it builds on.
+    ``batches`` are the rows of each insertion batch: a commit, where the source has such, or all of them together.
     """
 
     model: str

@@ -74,7 +74,10 @@ class Aggregate:
 
     def explained(self) -> list[tuple[str, str]]:
         anew = "all events of the affected keys" + (", since duplicates are dropped" if self.model.deduplicate else "")
-        told = {name: "merged" if state.merged and not self.model.deduplicate else f"worked out anew from {anew}" for name, state in self.states.items()}
+        told = {
+            name: "merged" if state.merged and not self.model.deduplicate else f"worked out anew from {anew}"
+            for name, state in self.states.items()
+        }
         if self.merges or not any(how == "merged" for how in told.values()):
             return list(told.items())
         return [(name, "worked out anew, since others are" if how == "merged" else how) for name, how in told.items()]

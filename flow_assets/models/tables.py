@@ -91,10 +91,12 @@ class Tables:
         if split is None:
             yield Table(schema or "main", name, None)
             return
-        values = warehouse.run(f"SELECT DISTINCT {identifier(split)}::VARCHAR FROM _flow_result WHERE {identifier(split)} IS NOT NULL ORDER BY 1")
+        values = warehouse.run(
+            f"SELECT DISTINCT {identifier(split)}::VARCHAR FROM _flow_result WHERE {identifier(split)} IS NOT NULL ORDER BY 1"
+        )
         for (value,) in values:
-            filled = (part.replace(f"{{{split}}}", value) for part in (schema or "main", name))
-            yield Table(*filled, value)
+            in_schema, table = (part.replace(f"{{{split}}}", value) for part in (schema or "main", name))
+            yield Table(in_schema, table, value)
 
     def _made(self, warehouse: Warehouse, table: Table) -> None:
         owners = warehouse.run(
@@ -103,7 +105,9 @@ class Tables:
         )
         if owners or warehouse.columns(table.sql):
             whose = f"that of {owners[0][0]}" + (f", for {owners[0][1]}" if owners[0][1] else "") if owners else "not one that we made"
-            raise PermanentError(f"model {self.model.name}: the table {table.schema}.{table.name} is {whose} — choose another name in `target`")
+            raise PermanentError(
+                f"model {self.model.name}: the table {table.schema}.{table.name} is {whose} — choose another name in `target`"
+            )
         warehouse.run(f"CREATE SCHEMA IF NOT EXISTS warehouse.{identifier(table.schema)}")
         warehouse.run(f"CREATE TABLE {table.sql} AS FROM _flow_result LIMIT 0")
         value = "NULL" if table.value is None else literal(table.value)

@@ -11,7 +11,6 @@ from duckdb import DuckDBPyConnection
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
 
-
 FILE = "_flow_file"
 """A column that a scan of files has besides the table's: the row's file, counted from 0 in the order in which they were named."""
 

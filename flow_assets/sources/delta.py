@@ -38,7 +38,7 @@ class DeltaEvents:
         self._log = DeltaLog(spec.name, place)
         self._known: dict[int, tuple[StoredColumn, ...]] = {}
         self._there: dict[str, Added] = {}
-        self.folder = place.folder
+        self.folder: str | None = place.folder
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """As of a version; those of the first one for a cursor before it."""

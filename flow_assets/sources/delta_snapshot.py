@@ -23,7 +23,7 @@ def active_files(
     event_time: StoredColumn | None = None,
     span: tuple[datetime, datetime] | None = None,
 ) -> list[Added]:
-    """The files of a version, oldest first; without those whose statistics say that no event lies in ``[start, end)``, if there is a span."""
+    """The files of a version, oldest first; of a span ``[start, end)``, without those that hold no event of it by their statistics."""
     actions = _actions(table)
     told = [one for one in columns if one.told]
     values = [actions[f"partition.{one.column.name}"].cast(pa.string()).to_pylist() for one in told]

@@ -38,7 +38,7 @@ class DuckDBScan:
     """Rows of the table that meet a condition, all from one transaction."""
 
     paths: Sequence[str] = ()
-    batches: Mapping[str, int | None] = {}  # noqa: RUF012  # never changed
+    batches: Mapping[str, int | None] = {}  # never changed
 
     def __init__(self, name: str, connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], where: str) -> None:
         self._name = name
@@ -81,7 +81,7 @@ class DuckDBEvents:
     """
 
     may_stay_open = False
-    folder = None
+    folder: str | None = None
 
     def __init__(self, spec: DuckDBSource, file: Path, connect: Connect | None = None, wait: timedelta = timedelta(seconds=60)) -> None:
         self.name = spec.name
@@ -127,7 +127,7 @@ class DuckDBEvents:
             where = sql_between(identifier(self._inserted), self._kind(columns, self._inserted), None, as_moment(self.name, upto))
             yield DuckDBScan(self.name, connection, self._table, columns, where)
 
-    def files(self, upto: Cursor) -> None:
+    def files(self, upto: Cursor) -> None:  # noqa: ARG002  # there are none
         return None
 
     def freshest(self) -> Freshest:

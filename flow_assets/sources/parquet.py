@@ -52,7 +52,7 @@ class ParquetEvents:
         self._place = place
         self._inserted = spec.columns.inserted_at or ""
         self._footers: dict[tuple[Any, ...], Footer] = {}
-        self.folder = place.folder
+        self.folder: str | None = place.folder
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """Those of the files that hold rows inserted by then."""
@@ -82,7 +82,7 @@ class ParquetEvents:
         with self._scan(Span(self._inserted, None, as_moment(self.name, upto)), lambda _: True) as scan:
             yield scan
 
-    def files(self, upto: Cursor) -> None:
+    def files(self, upto: Cursor) -> None:  # noqa: ARG002  # there are none
         return None
 
     def freshest(self) -> Freshest:

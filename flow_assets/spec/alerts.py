@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, 
 
 from flow_assets.errors import PermanentError
 from flow_assets.spec import forms
+from flow_assets.spec.base import Host, Line, Name, Port, Secret, Strict, Url, needs
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.flow import Flow, Owner
-from flow_assets.spec.base import Host, Line, Name, Port, Secret, Strict, Url, needs
 
 FILE = "alerts.yaml"
 

@@ -11,7 +11,20 @@ from flow_assets.spec.models import AggregateModel, LatestModel, Model, SqlModel
 from flow_assets.spec.specs import Specs
 from flow_assets.spec.where import check_aggregate, check_where
 
-_SUMMED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+_SUMMED = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+)
 _Told = tuple[Path, str, str]
 
 
@@ -60,4 +73,8 @@ def _measures(model: AggregateModel, columns: Sequence[NamedColumn]) -> Iterator
         elif measure.kind == "sum" and not types[said.lower()].startswith(_SUMMED):
             yield ("columns", name, "sum"), f"the column `{said}` is of type {types[said.lower()]}", "sum numbers"
         elif isinstance(said, Ordered) and said.of in said.by:
-            yield ("columns", name, measure.kind), "orders a column by itself", f"write `{{{'min' if measure.kind == 'first' else 'max'}: {said.of}}}`"
+            yield (
+                ("columns", name, measure.kind),
+                "orders a column by itself",
+                f"write `{{{'min' if measure.kind == 'first' else 'max'}: {said.of}}}`",
+            )

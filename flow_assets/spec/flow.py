@@ -16,9 +16,9 @@ from pydantic import (
 )
 
 from flow_assets.spec import forms
+from flow_assets.spec.base import LONGEST_WHERE, Flag, Folder, Line, Name, Strict
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.freshness import Freshness
-from flow_assets.spec.base import LONGEST_WHERE, Flag, Folder, Line, Name, Strict
 
 Every = Literal["5m", "15m", "30m", "60m", "1d"]
 PartitionBy = Literal["none", "date", "hour", "half_hour", "quarter_hour"]
@@ -36,6 +36,7 @@ _HISTORY = timedelta(days=31)
 def cadence_of(every: Every) -> timedelta:
     """The length of an interval."""
     return _CADENCES[every]
+
 
 PropertyNames = Annotated[tuple[Line, ...], Field(min_length=1), AfterValidator(forms.without_duplicates)]
 

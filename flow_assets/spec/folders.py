@@ -1,4 +1,4 @@
-"""Which files are specs? Those that end in ``.yaml``, directly in ``sources/``, ``destinations/``, ``flows/``, ``ingests/`` and ``models/``.
+"""Which files are specs? Those that end in ``.yaml``, directly in a folder of their kind: ``sources/``, ``flows/`` and so on.
 
 And one beside these folders, ``alerts.yaml``.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flow_assets.errors import Problem
 from flow_assets.spec.alerts import FILE
-from flow_assets.spec.keys import nearest
 from flow_assets.spec.base import NAME_PATTERN, Kind
+from flow_assets.spec.keys import nearest
 
 FOLDERS: dict[Kind, str] = {"source": "sources", "destination": "destinations", "flow": "flows", "ingest": "ingests", "model": "models"}
 _PLACES = "`sources/`, `destinations/`, `flows/`, `ingests/` or `models/`"

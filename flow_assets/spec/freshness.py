@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from flow_assets.spec.durations import Duration
 from flow_assets.spec.base import Strict
+from flow_assets.spec.durations import Duration
 
 _SHORTEST = timedelta(minutes=1)
 

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from flow_assets.errors import PermanentError
 from flow_assets.spec import forms
+from flow_assets.spec.base import Flag, Folder, Name, Secret, Strict
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.flow import Owner
-from flow_assets.spec.base import Flag, Folder, Name, Secret, Strict
 
 _SHORTEST = timedelta(minutes=1)
 

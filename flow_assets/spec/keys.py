@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from flow_assets.spec.lines import Path
 from flow_assets.spec.base import Kind
+from flow_assets.spec.lines import Path
 from flow_assets.spec.schema import Schema, schema_of
 
 _PLAIN = re.compile(r"[A-Za-z0-9/.](?:[A-Za-z0-9 _./+=-]|:(?! ))*")

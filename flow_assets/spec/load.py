@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from flow_assets.errors import Problem, SpecError
+from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, spec_files
 from flow_assets.spec.lines import Complaint, Document, read_document
-from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.model_references import in_order, model_problems, steps_of
 from flow_assets.spec.references import alert_problems, flow_problems, ingest_problems, needed
 from flow_assets.spec.schema import ADAPTERS

@@ -32,9 +32,13 @@ class Measure(Strict):
     first: Ordered | None = Field(
         default=None, description="The value in the first row.", examples=[{"of": "page_url", "by": "derived_tstamp"}]
     )
-    last: Ordered | None = Field(default=None, description="The value in the last row.", examples=[{"of": "page_url", "by": "derived_tstamp"}])
+    last: Ordered | None = Field(
+        default=None, description="The value in the last row.", examples=[{"of": "page_url", "by": "derived_tstamp"}]
+    )
     any: Line | None = Field(default=None, description="One of the values: the least, so that it is always the same.", examples=["user_id"])
-    count: Line | None = Field(default=None, description="How many rows have a value; `*`: how many rows there are.", examples=["*", "order_id"])
+    count: Line | None = Field(
+        default=None, description="How many rows have a value; `*`: how many rows there are.", examples=["*", "order_id"]
+    )
     count_distinct: Line | None = Field(default=None, description="How many different values there are.", examples=["page_view_id"])
     sum: Line | None = Field(default=None, description="The sum.", examples=["price"])
     list: Line | None = Field(default=None, description="All values, sorted; as often as they occur.", examples=["event_name"])

@@ -100,7 +100,7 @@ class _Judged:
             yield ("depends_on",), "the model builds on itself, by way of others", "remove one of the dependencies"
 
     def _steps(self, model: SqlModel) -> Iterator[_Told]:
-        taken = {name: "is what the source's rows are called" for name in EVENTS}
+        taken = dict.fromkeys(EVENTS, "is what the source's rows are called")
         taken |= dict.fromkeys(model.upstream, "is the name of a model that it builds on")
         for number, step in enumerate(model.steps):
             path, name = ("steps", number), Path(step).stem
@@ -120,4 +120,6 @@ def _shared_tables(origins: Mapping[str, Origin], models: Mapping[str, Model]) -
         first = owners.setdefault((model.target.duckdb, model.table.lower().removeprefix("main.")), name)
         if first != name:
             path: tuple[Any, ...] = ("target", "table") if model.target.table else ("target",)
-            yield origins[name].problem(path, f"the model `{first}` is kept in the table {model.table} of that file too", "name another one")
+            yield origins[name].problem(
+                path, f"the model `{first}` is kept in the table {model.table} of that file too", "name another one"
+            )

@@ -37,7 +37,9 @@ class Target(Strict):
 class Deduplication(Strict):
     """Rows with the same key are one event: which of them counts."""
 
-    key: Line = Field(description="The column that tells events apart. A row without a value in it is an event of its own.", examples=["event_id"])
+    key: Line = Field(
+        description="The column that tells events apart. A row without a value in it is an event of its own.", examples=["event_id"]
+    )
     keep: Literal["earliest", "latest"] = Field(default="earliest", description="Which of them counts, in the order of `by`.")
     by: Columns = Field(
         description="What orders them, one column or several; nulls come last. What that leaves equal is told apart by the rows' content.",
@@ -54,7 +56,8 @@ class _Model(Strict):
         default=(), description="E-mail addresses, or teams as `team:name`.", examples=[["team:growth"]]
     )
     key: Columns = Field(
-        description="What a row of the table stands for: one column or several. A row of the source without a value in one of them is left out.",
+        description="What a row of the table stands for: one column or several. "
+        "A row of the source without a value in one of them is left out.",
         examples=["domain_sessionid", ["org_id", "entity_id"]],
     )
     split_by: Line | None = Field(
@@ -64,7 +67,8 @@ class _Model(Strict):
     )
     every: Every = Field(default="15m", description="How often new events are taken up.")
     start: Moment = Field(
-        description="First interval, by time of insertion. What was inserted before it is taken up with it.", examples=["2026-01-01T00:00:00Z"]
+        description="First interval, by time of insertion. What was inserted before it is taken up with it.",
+        examples=["2026-01-01T00:00:00Z"],
     )
     target: Target = Field(description="Where the table is kept.", examples=[{"duckdb": "warehouse.duckdb"}])
     enabled: Flag = Field(default=True, description="`false` pauses it; what is inserted meanwhile is taken up once it is enabled again.")
@@ -85,7 +89,9 @@ class _Model(Strict):
         if column is None and "{" in table:
             raise ValueError("has a column in braces in `table` — add `split_by` with that column, or write a plain name")
         if column is not None and table.count(f"{{{column}}}") != 1:
-            raise ValueError(f"does not hold {{{column}}} in `table` once — write a name such as `{{{column}}}_{info.data.get('name', 'table')}`")
+            raise ValueError(
+                f"does not hold {{{column}}} in `table` once — write a name such as `{{{column}}}_{info.data.get('name', 'table')}`"
+            )
         return value
 
     @property
@@ -152,7 +158,8 @@ class LatestModel(_Model):
     )
     deleted_when: Annotated[str, Field(min_length=1, max_length=LONGEST_WHERE)] | None = Field(
         default=None,
-        description="If the last row meets this condition, the key is not in the table. It is remembered: what comes late does not revive it.",
+        description="If the last row meets this condition, the key is not in the table. It is remembered: "
+        "what comes late does not revive it.",
         examples=["operation = 'deleteEntity'"],
     )
 
@@ -166,7 +173,8 @@ class SqlModel(_Model):
     )
     depends_on: Annotated[tuple[Name, ...], AfterValidator(forms.without_duplicates)] = Field(
         default=(),
-        description="Models that it builds on, which have the columns of `key`. Of each, the rows of affected keys are offered by its name.",
+        description="Models that it builds on, which have the columns of `key`. "
+        "Of each, the rows of affected keys are offered by its name.",
         examples=[["web_sessions"]],
     )
     columns: Columns | None = Field(
@@ -196,4 +204,3 @@ Model = Annotated[AggregateModel | LatestModel | SqlModel, Field(discriminator="
 
 COSMETIC = ("description", "owners", "enabled", "every", "start")
 """Keys of a model that do not change what its table holds."""
-

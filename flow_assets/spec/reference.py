@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from flow_assets.spec.keys import narrow, written
 from flow_assets.spec.base import KINDS, Kind
+from flow_assets.spec.keys import narrow, written
 from flow_assets.spec.schema import Schema, json_schema
 
 HEAD = """<!-- Written by `python -m flow_assets.spec.reference` from flow_assets/spec. Do not edit. -->

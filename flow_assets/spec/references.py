@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from flow_assets.errors import Problem
+from flow_assets.spec.base import LONGEST_WHERE, Kind
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.keys import listing, nearest
 from flow_assets.spec.lines import Path
 from flow_assets.spec.models import AggregateModel, LatestModel, SqlModel
-from flow_assets.spec.base import LONGEST_WHERE, Kind
 from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Origin
 from flow_assets.spec.where import check_syntax, where_columns

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from flow_assets.spec.alerts import Alerts
+from flow_assets.spec.base import Kind
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.models import Model
-from flow_assets.spec.base import Kind
 from flow_assets.spec.source import Source
 
 Schema = dict[str, Any]

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from flow_assets.spec.base import Kind
 from flow_assets.spec.keys import allowed_at, listing, nearest, path_of, schema_at, written
 from flow_assets.spec.lines import Complaint, Document, Path
-from flow_assets.spec.base import Kind
 
 _SENTENCES = {
     "string_type": ("must be text", "write it in quotes"),

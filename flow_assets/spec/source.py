@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from flow_assets.spec import forms
+from flow_assets.spec.base import Line, Name, Secret, Strict, Url, needs
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.freshness import Freshness
-from flow_assets.spec.base import Line, Name, Secret, Strict, Url, needs
 
 SETTLE = timedelta(minutes=2)
 

@@ -9,12 +9,12 @@ from pydantic import BaseModel
 
 from flow_assets.errors import Problem
 from flow_assets.spec.alerts import Alerts
+from flow_assets.spec.base import Kind, spec_hash
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.lines import Document
 from flow_assets.spec.lines import Path as KeyPath
-from flow_assets.spec.base import Kind, spec_hash
 from flow_assets.spec.models import Model
 from flow_assets.spec.source import Source
 

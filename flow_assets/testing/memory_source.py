@@ -24,7 +24,7 @@ class MemoryScan:
     """Rows of some versions."""
 
     paths: Sequence[str] = ()
-    batches: Mapping[str, int | None] = {}  # noqa: RUF012  # never changed
+    batches: Mapping[str, int | None] = {}  # never changed
 
     def __init__(self, name: str, rows: pa.Table) -> None:
         self._name = name
@@ -57,7 +57,7 @@ class MemorySource:
     """
 
     may_stay_open = True
-    folder = None
+    folder: str | None = None
 
     def __init__(self, name: str = "memory", event_time: str | None = None, by_moment: bool = False) -> None:
         self.name = name
@@ -97,7 +97,7 @@ class MemorySource:
         assert files is None, "there are none"
         yield MemoryScan(self.name, self._rows(None, upto))
 
-    def files(self, upto: Cursor) -> None:
+    def files(self, upto: Cursor) -> None:  # noqa: ARG002  # there are none
         return None
 
     def freshest(self) -> Freshest:
