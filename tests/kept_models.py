@@ -62,6 +62,12 @@ class Kept:
                 if tables
             }
 
+    def split(self, model: str) -> dict[str, pa.Table]:
+        """The tables of a model that has several, each by its value."""
+        with duckdb.connect(str(self._file), read_only=True) as engine:
+            found = engine.execute("SELECT value, schema_name, table_name FROM flows.tables WHERE model = ?", [model]).fetchall()
+            return {value: engine.execute(f'FROM "{schema}"."{table}"').to_arrow_table() for value, schema, table in found}
+
     def check(self) -> None:
         """Every model recounts, and equals what all events give."""
         for name in self.names():

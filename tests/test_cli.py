@@ -169,7 +169,7 @@ def test_what_names_neither_an_ingest_nor_a_target_is_wrong_usage(project: Path,
 
 
 def test_schema_is_json_schema_of_each_kind() -> None:
-    assert set(json.loads(run("schema").stdout)) == {"source", "destination", "flow", "ingest", "alerts"}
+    assert set(json.loads(run("schema").stdout)) == {"source", "destination", "flow", "ingest", "model", "alerts"}
     assert "every" in json.loads(run("schema", "flow").stdout)["properties"]
 
 

@@ -48,6 +48,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     create_demo(folder, datetime(2026, 1, 1, 6, tzinfo=UTC))
     example = next(text for page, text in blocks("yaml") if page == "README.md")
     (folder / "flow_specs/flows/web_feed.yaml").write_text(example)
+    (folder / "flow_specs/models").mkdir()
+    (folder / "flow_specs/models/shop_visits.yaml").write_text(next(text for page, text in blocks("yaml") if page == "models.md"))
     return folder
 
 
@@ -65,6 +67,10 @@ def test_every_command_in_the_documentation_runs(page: str, words: list[str], pr
             # Whichever examples ran before: without gaps there is nothing to find.
             CliRunner().invoke(flows, ["deliver", flow, "--until", "2026-01-01T07:00:00Z"])
             result = CliRunner().invoke(flows, ["verify", flow, *arguments])
+            assert result.exit_code == 0, result.output
+        case ["flows", "audit" | "refresh" as command, "shop_visits", *arguments]:
+            CliRunner().invoke(flows, ["build", "shop_visits", "--at", "2026-01-01T02:00:00Z"])
+            result = CliRunner().invoke(flows, [command, "shop_visits", *arguments])
             assert result.exit_code == 0, result.output
         case ["flows", "alert", *arguments]:
             with webhook() as server:
@@ -93,7 +99,8 @@ def test_every_spec_in_the_documentation_is_valid(page: str, text: str, project:
         (tmp_path / "flow_specs" / "alerts.yaml").write_text(text)
         load_specs(tmp_path / "flow_specs")
         return
-    kind = "ingests" if "into:" in text else "flows" if "every:" in text else "sources" if "columns:" in text else "destinations"
+    telling = {"into:": "ingests", "target:": "models", "every:": "flows", "columns:": "sources", "": "destinations"}
+    kind = next(kind for key, kind in telling.items() if key in text)
     (tmp_path / "flow_specs" / kind).mkdir(exist_ok=True)
     (tmp_path / "flow_specs" / kind / "example.yaml").write_text(text)
     load_specs(tmp_path / "flow_specs")

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from tests.kept_models import kept
 from tests.plain_models import Row, Stepwise, differing, recompute
 from tests.snowplow_events import SHARED
 
@@ -177,9 +178,11 @@ def typed(text: pa.Table) -> pa.Table:
     ],
     ids=["entities", "journey sessions", "journey events"],
 )
-def test_tables_that_others_computed_come_out_load_by_load(stream: str, source: str, model: str, table: str, compared: int) -> None:
+def test_tables_that_others_computed_come_out_load_by_load(
+    tmp_path: Path, stream: str, source: str, model: str, table: str, compared: int
+) -> None:
     seen: list[pa.Table] = []
-    with Stepwise(MODELS) as models:
+    with kept(tmp_path, MODELS) as models:
         for rows in loads(stream, source):
             seen.append(rows)
             models.load({source: rows})
@@ -192,5 +195,8 @@ def test_tables_that_others_computed_come_out_load_by_load(stream: str, source: 
                 engine.register("found", found)
                 hashed = "SELECT *, md5(detail) AS detail_md5 FROM found" if model == "current_entities_final" else "FROM found"
                 assert differing(engine.execute(hashed).to_arrow_table(), theirs) == [], len(seen)
+        models.check()
         assert differing(found, recompute(MODELS, {source: pa.concat_tables(seen)})[model]) == []
+        for organisation, table in models.split(model).items():
+            assert set(table["org_id"].to_pylist()) == {organisation}
     assert compared == 0

@@ -79,7 +79,7 @@ def test_examples_are_valid_together(kind: Kind) -> None:
     root = json_schema(kind)
     for option in root.get("oneOf", [root]):
         values = _from_examples(narrow(option, root, None), root)
-        for either in ("known_hosts", "s3"):
+        for either in ("known_hosts", "s3", "split_by"):
             values.pop(either, None)
         if values.get("type") == "s3":
             values["sse"] = "aws:kms"
@@ -92,6 +92,7 @@ def test_the_examples_of_the_page_load(tmp_path: Path) -> None:
         ("destination", "destinations/partner_sftp"),
         ("flow", "flows/shop_feed"),
         ("ingest", "ingests/shop_events"),
+        ("model", "models/shop_visits"),
         ("alerts", "alerts"),
     ):
         file = tmp_path / f"{path}.yaml"

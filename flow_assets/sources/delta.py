@@ -25,6 +25,8 @@ from flow_assets.sources.places import Place
 from flow_assets.sources.positions import as_version
 from flow_assets.spec.source import DeltaSource
 
+_FEW_COMMITS = 16
+
 
 class DeltaEvents:
     """An event table in Delta Lake; its cursor is a version."""
@@ -147,10 +149,21 @@ class DeltaEvents:
         return next((one for one in columns if one.column.name.lower() == wanted), None)
 
     def _stored_at(self, version: int) -> tuple[StoredColumn, ...]:
-        """The columns as of a version, of which no later commit changes anything."""
+        """The columns as of a version, of which no later commit changes anything.
+
+        Those of an earlier version, if no commit between says anything about columns: to open a version takes longer, the more there are.
+        """
         if version not in self._known:
-            self._known[version] = self._stored(self._table(version))
+            earlier = max((known for known in self._known if version - _FEW_COMMITS <= known < version), default=None)
+            same = earlier is not None and self._is_unaltered(earlier, version)
+            self._known[version] = self._known[earlier] if same and earlier is not None else self._stored(self._table(version))
         return self._known[version]
+
+    def _is_unaltered(self, after: int, upto: int) -> bool:
+        try:
+            return not any(commit.alters for commit in self._log.commits(after, upto))
+        except PermanentError:  # the log has been cleaned up
+            return False
 
     def _stored(self, table: DeltaTable) -> tuple[StoredColumn, ...]:
         with reading(self.name, "read the table's schema", DeltaError):

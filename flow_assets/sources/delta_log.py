@@ -17,6 +17,7 @@ from flow_assets.sources.places import Place
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READ_AT_ONCE = 8
 _LOOK_AHEAD = 32
+_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,17 @@ class Added:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit; ``moment`` is aware UTC. ``added`` are new rows, without what only moves rows to other files; ``rewrites``: rows went."""
+    """A commit; ``moment`` is aware UTC. ``added`` are new rows, without what only moves rows to other files; ``rewrites``: rows went.
+
+    ``alters``: it says something about columns, if only what was said before.
+    """
 
     version: int
     moment: datetime
     operation: str
     added: tuple[Added, ...]
     rewrites: bool
+    alters: bool
 
 
 class DeltaLog:
@@ -47,6 +52,7 @@ class DeltaLog:
         self._name = name
         self._place = place
         self._moments: dict[int, datetime] = {}
+        self._recent: dict[int, Commit] = {}
 
     def commits(self, after: int, upto: int) -> Iterator[Commit]:
         """The commits with ``after < version <= upto``, oldest first.
@@ -63,6 +69,8 @@ class DeltaLog:
         Raises:
             PermanentError: it is not in the log.
         """
+        if found := self._recent.get(version):
+            return found
         with reading(self._name, f"read version {version} of the Delta log"):
             actions = self._actions(version)
         if actions is None:
@@ -72,7 +80,10 @@ class DeltaLog:
             )
         added = tuple(_added(action["add"]) for action in actions if action.get("add") and action["add"].get("dataChange", True))
         rewrites = any(action["remove"].get("dataChange", True) for action in actions if action.get("remove"))
-        return Commit(version, self._moment_of(version, actions), _operation(actions), added, rewrites)
+        alters = any(action.get("metaData") or action.get("protocol") for action in actions)
+        found = Commit(version, self._moment_of(version, actions), _operation(actions), added, rewrites, alters)
+        self._recent = {**dict(list(self._recent.items())[-_KEPT + 1 :]), version: found}
+        return found
 
     def version_at(self, newest: int, moment: datetime) -> int:
         """The last version committed by a moment; -1 before the first one.

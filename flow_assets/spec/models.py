@@ -173,6 +173,7 @@ class SqlModel(_Model):
     )
     depends_on: Annotated[tuple[Name, ...], AfterValidator(forms.without_duplicates)] = Field(
         default=(),
+        validate_default=True,
         description="Models that it builds on, which have the columns of `key`. "
         "Of each, the rows of affected keys are offered by its name.",
         examples=[["web_sessions"]],

@@ -15,9 +15,9 @@ from flow_assets.spec.schema import Schema, json_schema
 HEAD = """<!-- Written by `python -m flow_assets.spec.reference` from flow_assets/spec. Do not edit. -->
 # Specs
 
-A project's specs lie in `flow_specs/`: event tables in `sources/`, destinations in `destinations/`, flows in `flows/`, and on the
-consumer's side ingests in `ingests/`. One YAML document per file, ending in `.yaml`; the file's name without `.yaml` is the spec's name
-(lower-case letters, digits and `_`, a letter first). Who is told of trouble is said beside these folders, in `alerts.yaml`.
+A project's specs lie in `flow_specs/`: event tables in `sources/`, destinations in `destinations/`, flows in `flows/`, models in `models/`,
+and on the consumer's side ingests in `ingests/`. One YAML document per file, ending in `.yaml`; the file's name without `.yaml` is the
+spec's name (lower-case letters, digits and `_`, a letter first). Who is told of trouble is said beside these folders, in `alerts.yaml`.
 `flows check` tells all errors at once, each with file, line and what to do. Unknown keys are errors.
 
 - Secrets are never written in YAML, only where to find them: `{env: NAME}` is the environment variable `NAME`, read when it is needed.
@@ -76,6 +76,18 @@ flow: shop_feed
 into: warehouse.duckdb
 table: events
 """,
+    "model": """description: One row for each visit
+type: aggregate
+source: web_events
+key: domain_sessionid
+deduplicate: {key: event_id, by: [collector_tstamp]}
+columns:
+  started_at: {min: hit_time_utc}
+  events: count
+  landing: {first: {of: page_url, by: [hit_time_utc, event_id]}}
+start: 2026-01-01T00:00:00Z
+target: {duckdb: warehouse.duckdb}
+""",
     "alerts": """ui: https://dagster.example.com
 after: 10m
 channels:
@@ -93,12 +105,20 @@ channels:
     owners: ["team:growth"]
 """,
 }
-_TITLES: dict[Kind, str] = {"source": "Sources", "destination": "Destinations", "flow": "Flows", "ingest": "Ingests", "alerts": "Alerts"}
+_TITLES: dict[Kind, str] = {
+    "source": "Sources",
+    "destination": "Destinations",
+    "flow": "Flows",
+    "ingest": "Ingests",
+    "model": "Models",
+    "alerts": "Alerts",
+}
 _FILES: dict[Kind, str] = {
     "source": "sources/web_events.yaml",
     "destination": "destinations/partner_sftp.yaml",
     "flow": "flows/shop_feed.yaml",
     "ingest": "ingests/shop_events.yaml",
+    "model": "models/shop_visits.yaml",
     "alerts": "alerts.yaml",
 }
 
