@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from benchmarks import memory, narrow, parts, steps, ticks, uploads, wide
+from benchmarks import memory, models, narrow, parts, steps, ticks, uploads, wide
 from benchmarks import round as rounds
 from benchmarks.page import write_page
 from benchmarks.sections import TINY, Section, Sizes
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Callable[[Sizes, Path], Section]] = {
     "ticks": ticks.measured,
     "steps": steps.measured,
     "round": rounds.measured,
+    "models": models.measured,
     "memory": memory.measured,
     "uploads": uploads.measured,
 }

@@ -26,7 +26,7 @@ def write_page(page: Path, name: str, section: Section, machine: str, order: Seq
 
 
 def _goal_rows(text: str) -> list[str]:
-    return [line for line in text.splitlines() if re.match(r"\| \([a-g]\) ", line)]
+    return [line for line in text.splitlines() if re.match(r"\| \([a-m]\) ", line)]
 
 
 def _place(text: str, order: Sequence[str]) -> int:

@@ -16,12 +16,23 @@ class Sizes:
     ticks: int = 12
     commits: tuple[int, int] = (10, 1000)
     flows: tuple[int, ...] = (10, 100, 1000)
+    histories: tuple[int, int] = (4, 400)
     runs: int = 3
     peers: bool = True
 
 
 TINY = Sizes(
-    rows=2_000, wide_rows=300, wide_columns=60, many_rows=3_000, megabytes=1, ticks=2, commits=(2, 20), flows=(1,), runs=1, peers=False
+    rows=2_000,
+    wide_rows=300,
+    wide_columns=60,
+    many_rows=3_000,
+    megabytes=1,
+    ticks=2,
+    commits=(2, 20),
+    flows=(1,),
+    histories=(2, 4),
+    runs=1,
+    peers=False,
 )
 """Everything once, in seconds: to see that it works."""
 
