@@ -3,6 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= 3
 
+# Our own modules are compiled once, not in each of the many processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo ui test lives soak servers lint format bench docs lock clean
 
 setup: .venv/.ready  ## Create .venv with the locked dependencies

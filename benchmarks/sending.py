@@ -6,6 +6,7 @@
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.harness import own_peak
@@ -21,8 +22,8 @@ def main(text: str, what: str, folder: str) -> None:
     files = sorted(Path(what).iterdir()) if Path(what).is_dir() else [Path(what)]
     with open_destination(spec, Path("/nowhere")) as destination:
         wall, cpu = time.perf_counter(), time.process_time()
-        for file in files:
-            destination.put(file, f"{folder}/{file.name}")
+        with ThreadPoolExecutor(destination.senders) as senders:  # as a delivery does
+            list(senders.map(lambda file: destination.put(file, f"{folder}/{file.name}"), files))
         seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(json.dumps({"seconds": seconds, "cpu": cpu, "resident": own_peak()}))
 

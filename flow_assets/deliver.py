@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from flow_assets.adopt import adopt, is_whole, newest_report, settle
@@ -140,9 +141,9 @@ def put_all(
 
 
 def _put_parts(destination: Destination, plan: DeliveryPlan, parts: Iterable[Part], watch: "_Watch") -> tuple[File, ...]:
-    """Each part is sent while the next ones are encoded; the first failure stops both."""
+    """Each part is sent while the next ones are encoded, several at a time if the destination lets us; the first failure stops both."""
     sent: list[Future[File]] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="put") as sender:
+    with ThreadPoolExecutor(destination.senders, thread_name_prefix="put") as sender:
         try:
             for part in parts:
                 sent.append(sender.submit(_put_part, destination, plan, part, watch))
@@ -193,17 +194,19 @@ def flow_spool(line: Line) -> Iterator[Path]:
 
 
 class _Watch:
-    """Adds up progress; the sender's thread and the encoder's tell it."""
+    """Adds up progress; the senders' threads and the encoder's tell it."""
 
     def __init__(self, rows_total: int, tell: Callable[[Progress], None]) -> None:
         self._tell = tell
         self._rows, self._rows_total, self._parts, self._bytes = 0, rows_total, 0, 0
+        self._arriving = Lock()
 
     def read(self, rows: int) -> None:
         self._rows += rows
         self._tell(Progress(self._rows, self._rows_total, self._parts, self._bytes))
 
     def arrived(self, size: int) -> None:
-        self._parts += 1
-        self._bytes += size
+        with self._arriving:
+            self._parts += 1
+            self._bytes += size
         self._tell(Progress(self._rows, self._rows_total, self._parts, self._bytes))

@@ -193,6 +193,23 @@ def test_a_change_of_description_changes_no_revision(
     assert deliver(renamed, quarter(0), now=NOW, again=True).manifest.revision == 0
 
 
+def test_parts_are_sent_several_at_a_time_where_the_destination_lets_us(feed: Line, source: MemorySource, tmp_path: Path) -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    class Several(MemoryDestination):
+        senders = 4
+
+        def put(self, file: Path, path: str):  # type: ignore[no-untyped-def]
+            if path.endswith(".gz"):
+                both.wait()
+            return super().put(file, path)
+
+    several = Several()
+    delivered = deliver(line(tmp_path, source, several, feed.ledger), quarter(1), now=NOW)
+    assert [file.path for file in delivered.manifest.files] == sorted(path for path in several.files if path.endswith(".gz"))
+    assert several.calls[-1].endswith(".report")
+
+
 def test_two_at_once_deliver_once_and_the_other_one_says_so(feed: Line, source: MemorySource, tmp_path: Path) -> None:
     entered, go_on = threading.Event(), threading.Event()
 

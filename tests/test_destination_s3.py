@@ -1,6 +1,7 @@
 """Does a bucket keep the contract, on two different stores, with their faults?"""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ class S3Contract(DestinationContract, OverTheNetwork):
     @pytest.fixture
     def place(self, bucket: str) -> str:
         return bucket
+
+    def test_several_threads_may_put_at_a_time(self, server: S3Server, bucket: str, tmp_path: Path) -> None:
+        file = tmp_path / "file"
+        file.write_bytes(sample(100))
+        with s3_bucket(server, bucket) as destination, ThreadPoolExecutor(destination.senders) as senders:
+            entries = list(senders.map(lambda number: destination.put(file, f"folder/{number}"), range(12)))
+        assert {entry.path for entry in entries} == objects(server, bucket) == {f"folder/{number}" for number in range(12)}
 
     @pytest.fixture
     def proxy(self, server: S3Server) -> Iterator[CuttingProxy]:

@@ -47,7 +47,7 @@ class Step:
 
 
 class Destination(Protocol):
-    """A place that files are put into. One at a time: an object is used by one thread.
+    """A place that files are put into. An object is used by one thread, but for ``put``: by :attr:`senders` of them.
 
     Connects when first used; ``close`` (or leaving the ``with`` block) disconnects, and a later call connects again.
 
@@ -56,6 +56,8 @@ class Destination(Protocol):
     """
 
     name: str
+    senders: int
+    """How many threads may put files at a time."""
 
     def put(self, file: Path, path: str) -> Entry:
         """Send a local file, replacing what is there. Others see the whole file under ``path`` or none of it.

@@ -38,6 +38,8 @@ _PASSING = {errno.ENOSPC: "free some space there", errno.EDQUOT: "free some spac
 class LocalFolder:
     """A folder on this machine. Symbolic links below it are refused, so that no path leads out of it."""
 
+    senders = 1
+
     def __init__(self, spec: LocalDestination, project: Path) -> None:
         self.name = spec.name
         self._root = Path(os.path.abspath(project / spec.root))  # noqa: PTH100  # resolve() would follow links

@@ -36,6 +36,7 @@ class Retrying:
 
     def __init__(self, destination: Destination, attempts: int = 5, sleep: Callable[[float], None] = time.sleep) -> None:
         self.name = destination.name
+        self.senders = destination.senders
         self._destination = destination
         self._attempts = attempts
         self._sleep = sleep

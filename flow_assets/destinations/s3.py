@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,11 +37,14 @@ class S3Bucket:
     Files larger than ``part_bytes`` (at least 5 MiB) are sent in parts, four at a time.
     """
 
+    senders = 4
+
     def __init__(self, spec: S3Destination, client: Callable[[], "S3Client"], part_bytes: int = 8 * MIB) -> None:
         self.name = spec.name
         self._spec = spec
         self._connect = client
         self._client: S3Client | None = None
+        self._connecting = Lock()
         self._listed = False
         self._prefix = f"{spec.prefix}/" if spec.prefix else ""
         self._transfer = TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes, max_request_concurrency=4)
@@ -110,11 +114,13 @@ class S3Bucket:
 
     @property
     def _s3(self) -> "S3Client":
-        if self._client is None:
-            self._client = self._connected()
-            if self._spec.checksum == "when_required":
-                _without_checksums(self._client)
-        return self._client
+        with self._connecting:
+            if self._client is None:
+                client = self._connected()
+                if self._spec.checksum == "when_required":
+                    _without_checksums(client)
+                self._client = client
+            return self._client
 
     def _connected(self) -> "S3Client":
         try:

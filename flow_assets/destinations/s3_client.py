@@ -52,6 +52,7 @@ def _config(spec: S3Destination) -> Config:
         connect_timeout=10,
         read_timeout=60,
         tcp_keepalive=True,
+        max_pool_connections=20,  # several files at a time, each in several parts
         retries={"mode": "standard", "total_max_attempts": 2},
         request_checksum_calculation=spec.checksum,
         response_checksum_validation=spec.checksum,

@@ -75,6 +75,7 @@ class Session(Protocol):
 class Server(ABC):
     """A destination on a server. A subclass knows how to connect, and what errors mean."""
 
+    senders = 1
     troubles: tuple[type[Exception], ...]
     """What its sessions raise."""
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -47,12 +48,12 @@ class Keeping:
         """The file that it is kept in."""
         return self.specs.project / self.model.target.duckdb
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The source's columns as they are now."""
+        """The source's columns as they were when first asked for: a build sees them as of one moment."""
         return self.source.columns() if self.source else ()
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """How its rows are worked out."""
         return recipe_of(self.model, self.specs.steps.get(self.model.name, ()), self.columns, Tables(self.model))

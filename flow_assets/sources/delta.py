@@ -40,11 +40,12 @@ class DeltaEvents:
         self._log = DeltaLog(spec.name, place)
         self._known: dict[int, tuple[StoredColumn, ...]] = {}
         self._there: dict[str, Added] = {}
+        self._listed = -1
         self.folder: str | None = place.folder
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
         """As of a version; those of the first one for a cursor before it."""
-        stored = self._stored(self._table()) if at is None else self._stored_at(max(self._reached(at), 0))
+        stored = self._stored_at(self._newest() if at is None else max(self._reached(at), 0))
         return tuple(one.column for one in stored)
 
     def cursor_at(self, moment: datetime) -> int:
@@ -67,7 +68,7 @@ class DeltaEvents:
     @contextmanager
     def happened_between(self, start: datetime, end: datetime, upto: Cursor) -> Iterator[ParquetScan]:
         version = self._reached(upto)
-        table = self._table(max(version, 0))
+        table = self._opened(max(version, 0))
         columns = self._stored(table)
         found = self._active(table, columns, (start, end)) if version >= 0 else []
         self._check_there([(version, added) for added in found])
@@ -91,10 +92,11 @@ class DeltaEvents:
         version = self._reached(upto)
         if version < 0:
             return ()
-        table = self._table(version)
-        with reading(self.name, f"read the snapshot of version {version}", DeltaError):
-            found = active_files(table, self._stored_at(version))
-        self._there = {added.path: added for added in found}
+        if version != self._listed:
+            table = self._opened(version)
+            with reading(self.name, f"read the snapshot of version {version}", DeltaError):
+                found = active_files(table, self._stored_at(version))
+            self._there, self._listed = {added.path: added for added in found}, version
         return tuple(self._there)
 
     def freshest(self) -> Freshest:
@@ -156,7 +158,7 @@ class DeltaEvents:
         if version not in self._known:
             earlier = max((known for known in self._known if version - _FEW_COMMITS <= known < version), default=None)
             same = earlier is not None and self._is_unaltered(earlier, version)
-            self._known[version] = self._known[earlier] if same and earlier is not None else self._stored(self._table(version))
+            self._known[version] = self._known[earlier] if same and earlier is not None else self._stored(self._opened(version))
         return self._known[version]
 
     def _is_unaltered(self, after: int, upto: int) -> bool:
@@ -168,6 +170,10 @@ class DeltaEvents:
     def _stored(self, table: DeltaTable) -> tuple[StoredColumn, ...]:
         with reading(self.name, "read the table's schema", DeltaError):
             return stored_columns(self.name, table.schema().to_json(), table.metadata().partition_columns, self._spec.unavailable)
+
+    def _opened(self, version: int) -> DeltaTable:
+        """The table as of a version: the newest one is open already."""
+        return self._current if self._current.version() == version else self._table(version)
 
     def _table(self, version: int | None = None) -> DeltaTable:
         doing = "open the Delta table" if version is None else f"open version {version} of the Delta table"

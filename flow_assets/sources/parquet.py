@@ -52,6 +52,7 @@ class ParquetEvents:
         self._place = place
         self._inserted = spec.columns.inserted_at or ""
         self._footers: dict[tuple[Any, ...], Footer] = {}
+        self._types: tuple[Any, dict[str, str]] | None = None
         self.folder: str | None = place.folder
 
     def columns(self, at: Cursor | None = None) -> tuple[Column, ...]:
@@ -137,7 +138,7 @@ class ParquetEvents:
         for file in appeared:
             alike.setdefault((file.footer.schema, *file.data.values), file)
         distinct = list(alike.values())
-        stored = self._stored_types([file.data.path for file in distinct])
+        stored = self._types_of(distinct)
         found: dict[str, StoredColumn] = {}
         for file in distinct:
             for name in file.footer.names:
@@ -148,6 +149,13 @@ class ParquetEvents:
                     found.setdefault(name.lower(), StoredColumn(Column(name, kind), name, told=True))
         self._check_inserted(found)
         return tuple(found.values())
+
+    def _types_of(self, files: Sequence[TableFile]) -> dict[str, str]:
+        """The same for the same files with the same schemas: to ask the engine takes longer than to read a small file."""
+        known = tuple((file.data.path, file.footer.schema) for file in files)
+        if self._types is None or self._types[0] != known:
+            self._types = known, self._stored_types([file.data.path for file in files])
+        return self._types[1]
 
     def _stored_types(self, paths: Sequence[str]) -> dict[str, str]:
         """The engine's type of each column that these files have, by its name in lower case."""

@@ -21,6 +21,8 @@ class MemoryDestination:
     ``calls`` records every call as ``"put folder/file.csv"``.
     """
 
+    senders = 1
+
     def __init__(self, files: dict[str, bytes] | None = None, name: str = "memory", times: dict[str, datetime] | None = None) -> None:
         self.name = name
         self.files = {} if files is None else files
