@@ -39,7 +39,7 @@ def list_(folders: Folders, as_json: bool) -> None:
             if found.state in ("behind", "failing"):
                 click.echo(f"{name}: {found.sentence}")
         for model in opened.specs.models.values():
-            kept = f"a row for each {', '.join(model.key)} in {model.table} of {model.target.duckdb}"
+            kept = f"a row for each {', '.join(model.key)} in {model.place}"
             click.echo(f"model {model.name}: {kept}, every {model.every}{'' if model.enabled else ', paused'}")
         for ingest in opened.specs.ingests.values():
             click.echo(f"ingest {ingest.name}: {ingest.flow} into the table {ingest.table} of {ingest.shown_into}")

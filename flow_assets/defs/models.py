@@ -53,7 +53,7 @@ def model_asset(specs: Specs, model: Model, keys: Keys, partitions: Partitions) 
         description=_description(model),
         owners=list(model.owners),
         tags={"cadence": model.every, "type": model.type},
-        kinds={"duckdb", KINDS[model.type]},
+        kinds={"deltalake" if model.target.delta else "duckdb", KINDS[model.type]},
         group_name=GROUP,
         metadata={"dagster/table_name": _table_name(model), **describe.code_reference(specs, "model", model.name)},
     )
@@ -73,7 +73,7 @@ def model_asset(specs: Specs, model: Model, keys: Keys, partitions: Partitions) 
     return asset(
         spec,
         keep,
-        pool=keys.into(os.path.relpath(specs.project / model.target.duckdb, specs.project)),
+        pool=keys.into("models" if model.target.duckdb is None else os.path.relpath(specs.project / model.target.duckdb, specs.project)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         resource_keys=[key for key in (keys.project(), connection) if key],
         config=CONFIG,
@@ -129,6 +129,8 @@ def _metadata(model: Model, built: Built) -> Metadata:
 
 
 def _table_name(model: Model) -> str:
+    if model.target.duckdb is None:
+        return model.place
     schema, _, table = model.table.rpartition(".")
     return f"{Path(model.target.duckdb).stem}.{schema or 'main'}.{table}"
 
@@ -138,8 +140,7 @@ def _description(model: Model) -> str:
     paused = "" if model.enabled else "**Paused** (`enabled: false`): nothing is taken up until it is enabled again.\n\n"
     of = " and ".join(f"`{one}`" for one in [*([model.source] if getattr(model, "source", None) else []), *model.upstream])
     return (
-        f"{lead}{paused}A row for each {', '.join(f'`{name}`' for name in model.key)}, of {of}, in `{model.table}` of "
-        f"`{model.target.duckdb}`. "
+        f"{lead}{paused}A row for each {', '.join(f'`{name}`' for name in model.key)}, of {of}, in `{model.place}`. "
         f"New events are taken up every {model.every}; however late they come, the table is what all events give.\n\n"
         "A partition is an interval of insertion time, named after its start, UTC. Materializing one takes up all that was inserted up to "
         "its end. **Materializing all, or `refresh: true` in the launchpad, makes the table anew.**"

@@ -19,6 +19,7 @@ from flow_assets.models.changes import Changes
 from flow_assets.models.events import Events
 from flow_assets.models.key_index import among, key_condition
 from flow_assets.models.manifest import Entry, last_entry, record
+from flow_assets.models.publish import await_publishing, publish
 from flow_assets.models.recipe import Recipe, recipe_of
 from flow_assets.models.tables import Table, Tables
 from flow_assets.models.versions import model_hash
@@ -45,8 +46,8 @@ class Keeping:
 
     @property
     def file(self) -> Path:
-        """The file that it is kept in."""
-        return self.specs.project / self.model.target.duckdb
+        """The file that it is kept in; of a Delta table, what it is worked out from."""
+        return kept_in(self.model, self.specs.project, self.spool.parent)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -57,6 +58,11 @@ class Keeping:
     def recipe(self) -> Recipe:
         """How its rows are worked out."""
         return recipe_of(self.model, self.specs.steps.get(self.model.name, ()), self.columns, Tables(self.model))
+
+
+def kept_in(model: Model, project: Path, state: Path) -> Path:
+    """The DuckDB file of a model."""
+    return state / "models.duckdb" if model.target.duckdb is None else project / model.target.duckdb
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,12 @@ def build(at: Keeping, boundary: datetime, now: datetime, refresh: bool = False)
         if step is None:
             entry = last_entry(warehouse, at.model.name)
             assert entry is not None
+            publish(warehouse, at.model, entry, at.specs.project)
             return Built("covered", entry, 0, *_tables(at, warehouse))
         opening = Events.opened(at.source, at.model, at.recipe, at.columns, warehouse, step.cursors)
         with opening as events, warehouse.transaction(f"model {at.model.name}"):
             entry, rows = _built(at, warehouse, events, step, now)
+        publish(warehouse, at.model, entry, at.specs.project)
         return Built("refreshed" if step.last and step.everything else "built", entry, rows, *_tables(at, warehouse))
 
 
@@ -165,6 +173,7 @@ def _built(at: Keeping, warehouse: Warehouse, events: Events, step: _Step, now: 
         read, without_key, keys, now, events.batches(read),
     )  # fmt: skip
     record(warehouse, entry)
+    await_publishing(warehouse, model, sequence, step.everything)
     changes.prune(warehouse)
     return entry, warehouse.one("SELECT count(*) FROM _flow_result")
 

@@ -21,6 +21,7 @@ class ModelPlan:
 
     model: str
     table: str
+    place: str
     key: tuple[str, ...]
     upto: datetime
     last: Entry | None
@@ -46,7 +47,7 @@ class ModelPlan:
         to = "" if self.cursor_to is None else f"{after} to {cursor_to_json(self.cursor_to)}"
         return [
             ("model", self.model),
-            ("table", f"{self.table}, a row for each {', '.join(self.key)}"),
+            ("table", f"{self.place}, a row for each {', '.join(self.key)}"),
             ("built up to", format_time(self.last.upto) if self.last else "never"),
             ("would be up to", format_time(self.upto)),
             *([("cursor", to)] if to else []),
@@ -90,6 +91,7 @@ def plan(at: Keeping, boundary: datetime) -> ModelPlan:
     return ModelPlan(
         at.model.name,
         at.model.table,
+        at.model.place,
         at.model.key,
         boundary,
         last,

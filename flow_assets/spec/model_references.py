@@ -84,8 +84,8 @@ class _Judged:
         yield from self._cycle()
         for number, one in enumerate(self.model.upstream):
             if one in self.models and self.models[one].target.duckdb != self.model.target.duckdb:
-                other = self.models[one].target.duckdb
-                yield ("depends_on", number), f"the model `{one}` is kept in another file, {other}", "keep both in one file"
+                other = self.models[one].place
+                yield ("depends_on", number), f"the model `{one}` is kept elsewhere, in {other}", "keep both in one file, or both as Delta"
         if isinstance(self.model, SqlModel):
             yield from self._steps(self.model)
 
@@ -115,11 +115,9 @@ class _Judged:
 
 
 def _shared_tables(origins: Mapping[str, Origin], models: Mapping[str, Model]) -> Iterator[Problem]:
-    owners: dict[tuple[str, str], str] = {}
+    owners: dict[tuple[str | None, str], str] = {}
     for name, model in models.items():
-        first = owners.setdefault((model.target.duckdb, model.table.lower().removeprefix("main.")), name)
+        first = owners.setdefault((model.target.duckdb, model.target.delta or model.table.lower().removeprefix("main.")), name)
         if first != name:
             path: tuple[Any, ...] = ("target", "table") if model.target.table else ("target",)
-            yield origins[name].problem(
-                path, f"the model `{first}` is kept in the table {model.table} of that file too", "name another one"
-            )
+            yield origins[name].problem(path, f"the model `{first}` is kept in {model.place} too", "name another one")

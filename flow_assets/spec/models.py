@@ -1,14 +1,15 @@
 """Models: what becomes of events put together, by key: sessions, users, the current state of things."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from flow_assets.spec import forms
 from flow_assets.spec.base import LONGEST_WHERE, Flag, Line, Name, Strict
 from flow_assets.spec.flow import Every, Moment, Owner, cadence_of
 from flow_assets.spec.measures import Measure
+from flow_assets.spec.source import S3Access
 
 
 def _as_list(value: Any) -> Any:
@@ -22,16 +23,35 @@ Columns = Annotated[tuple[Line, ...], BeforeValidator(_as_list), Field(min_lengt
 class Target(Strict):
     """The table that a model is kept in."""
 
-    duckdb: Annotated[str, AfterValidator(forms.database_file)] = Field(
-        description="A DuckDB file, relative to the project or absolute. It is made if it is missing. "
+    duckdb: Annotated[str, AfterValidator(forms.database_file)] | None = Field(
+        default=None,
+        description="A DuckDB file, relative to the project or absolute. It is made if it is missing. Either this or `delta`. "
         "Models that build on each other share a file; their manifest is in it too, in the schema `flows`.",
         examples=["warehouse.duckdb"],
     )
+    delta: Annotated[str, AfterValidator(forms.table_uri)] | None = Field(
+        default=None,
+        description="A Delta table: a folder, relative to the project or absolute, or `s3://bucket/prefix`. With `split_by` it holds that "
+        "column in braces. Each build is a commit; what it is worked out from is kept in `models.duckdb` among our state.",
+        examples=["lake/web_sessions", "s3://lake/{org_id}/current_entities"],
+    )
+    s3: S3Access | None = Field(default=None, description="Access to the S3 API, for `delta: s3://…`.", examples=[{"region": "eu-west-1"}])
     table: Annotated[str, AfterValidator(forms.model_table)] | None = Field(
         default=None,
-        description="Name of the table, or `schema.name`; the model's name unless given. With `split_by` it holds that column in braces.",
+        description="Of a DuckDB file: name of the table, or `schema.name`; the model's name unless given. "
+        "With `split_by` it holds that column in braces.",
         examples=["web_sessions", "{org_id}_current_entities"],
     )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.duckdb is None) == (self.delta is None):
+            raise ValueError("names a DuckDB file and a Delta table, or neither — write one of `duckdb` and `delta`")
+        if self.delta is not None and self.table is not None:
+            raise ValueError("has a `table`, which a Delta table is itself — remove it")
+        if self.s3 is not None and not (self.delta or "").startswith("s3://"):
+            raise ValueError("has `s3`, but nothing of it is on S3 — remove it, or write `delta: s3://bucket/prefix`")
+        return self
 
 
 class Deduplication(Strict):
@@ -85,9 +105,9 @@ class _Model(Strict):
     def _splits(cls, value: Target, info: ValidationInfo) -> Target:
         if "split_by" not in info.data:
             return value
-        column, table = info.data["split_by"], value.table or ""
+        column, table = info.data["split_by"], value.table or value.delta or ""
         if column is None and "{" in table:
-            raise ValueError("has a column in braces in `table` — add `split_by` with that column, or write a plain name")
+            raise ValueError("has a column in braces — add `split_by` with that column, or write a plain name")
         if column is not None and table.count(f"{{{column}}}") != 1:
             raise ValueError(
                 f"does not hold {{{column}}} in `table` once — write a name such as `{{{column}}}_{info.data.get('name', 'table')}`"
@@ -101,8 +121,14 @@ class _Model(Strict):
 
     @property
     def table(self) -> str:
-        """The target's table, or the pattern of its tables."""
-        return self.target.table or self.name
+        """The table in the DuckDB file, or the pattern of tables."""
+        split = f"{{{self.split_by}}}_" if self.split_by and self.target.delta else ""
+        return self.target.table or f"{split}{self.name}"
+
+    @property
+    def place(self) -> str:
+        """Where consumers find it, for people."""
+        return self.target.delta or f"{self.table} of {self.target.duckdb}"
 
     @property
     def upstream(self) -> tuple[str, ...]:
