@@ -167,7 +167,7 @@ HEAD = "start: 2026-01-01T00:00:00Z\ntarget: {duckdb: warehouse.duckdb}\n"
         ({"a.yaml": f"{COUNTS.replace('{count_distinct: page}', '{min: at, max: at}')}\n{HEAD}"}, "is not one measure"),
         (
             {"a.yaml": f"{LATEST}\n{HEAD.replace('}', ', table: t}')}", "b.yaml": f"{LATEST}\n{HEAD.replace('}', ', table: main.T}')}"},
-            "b.yaml:6: target.table: the model `a` is kept in the table",
+            "b.yaml:6: target.table: the model `a` is kept in main.T of warehouse.duckdb too",
         ),
     ],
 )
