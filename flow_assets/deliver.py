@@ -132,7 +132,7 @@ def put_all(
         return _put_parts(line.destination, plan, first.of(parts), watch)
 
     files = reading.repaired(put_parts)
-    manifest = manifest_of(plan, files)
+    manifest = manifest_of(plan, files, getattr(source, "key", ()))
     _check_balance(plan, manifest)
     _put_bytes(line.destination, manifest.to_json(), plan.manifest_path, spool)
     line.ledger.announce(line.flow.name, plan.report_path)

@@ -99,7 +99,7 @@ def test_every_spec_in_the_documentation_is_valid(page: str, text: str, project:
         (tmp_path / "flow_specs" / "alerts.yaml").write_text(text)
         load_specs(tmp_path / "flow_specs")
         return
-    telling = {"into:": "ingests", "target:": "models", "every:": "flows", "columns:": "sources", "": "destinations"}
+    telling = {"into:": "ingests", "target:": "models", "model:": "sources", "every:": "flows", "columns:": "sources", "": "destinations"}
     kind = next(kind for key, kind in telling.items() if key in text)
     (tmp_path / "flow_specs" / kind).mkdir(exist_ok=True)
     (tmp_path / "flow_specs" / kind / "example.yaml").write_text(text)

@@ -19,7 +19,7 @@ from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Specs
 
 LONGEST_TAG = 63
-SOURCE_KINDS: dict[str, str] = {"delta": "deltalake", "parquet": "parquet", "duckdb": "duckdb"}
+SOURCE_KINDS: dict[str, str] = {"delta": "deltalake", "parquet": "parquet", "duckdb": "duckdb", "model": "duckdb"}
 FORMAT_KINDS: dict[str, str] = {"csv": "csv", "ndjson": "json", "parquet": "parquet"}
 CONSENT = {False: "not looked at", True: "visitors who refused are left out", "strict": "only visitors who agreed"}
 DESTINATION_KINDS: dict[str, str] = {"local": "file", "s3": "s3", "sftp": "sftp", "ftp": "ftp"}

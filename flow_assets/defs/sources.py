@@ -4,7 +4,7 @@ import dagster as dg
 
 from flow_assets.defs import describe
 from flow_assets.defs.keys import Keys
-from flow_assets.spec.source import Source
+from flow_assets.spec.source import ModelSource, Source
 from flow_assets.spec.specs import Specs
 
 
@@ -12,6 +12,7 @@ def source_asset(specs: Specs, source: Source, keys: Keys) -> dg.AssetSpec:
     """The external asset ``sources/<source>``."""
     return dg.AssetSpec(
         keys.source(source.name),
+        deps=[keys.model(source.model)] if isinstance(source, ModelSource) else [],
         description=describe.source_description(source),
         kinds={describe.SOURCE_KINDS[source.type]},
         group_name="sources",

@@ -121,7 +121,8 @@ class Manifest(_Entry):
     """One delivery, or one regeneration, of one flow. ``format`` is the flow's format as the spec gives it.
 
     A regeneration has a ``span`` of event time; its ``interval`` is what was delivered without a gap by then. Its ``lateness`` is None,
-    as is that of deliveries by versions that did not tell it.
+    as is that of deliveries by versions that did not tell it. ``key``, of rows of a model: of rows that are equal in it the last
+    delivered one counts.
     """
 
     version: Literal[1] = VERSION
@@ -140,6 +141,7 @@ class Manifest(_Entry):
     rows: Rows
     partitions: tuple[PartitionRows, ...]
     lateness: tuple[LateRows, ...] | None = None
+    key: tuple[str, ...] | None = None
     files: tuple[File, ...]
     supersedes: tuple[str, ...]
     report: str
@@ -153,8 +155,8 @@ class Manifest(_Entry):
         return (json.dumps(self.as_mapping(), indent=1, ensure_ascii=False) + "\n").encode()
 
     def as_mapping(self) -> dict[str, Any]:
-        """As in JSON, by the keys of the contract."""
-        return self.model_dump(mode="json", by_alias=True)
+        """As in JSON, by the keys of the contract; without ``key`` where there is none."""
+        return self.model_dump(mode="json", by_alias=True, exclude=None if self.key else {"key"})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

@@ -8,12 +8,12 @@ from flow_assets.plan.delivery import DeliveryPlan
 
 def is_same(plan: DeliveryPlan, recorded: Manifest) -> bool:
     """Whether carrying out a plan would deliver what is recorded. Earlier versions recorded no lateness, which makes no difference."""
-    made = manifest_of(plan, recorded.files)
+    made = manifest_of(plan, recorded.files, recorded.key or ())
     return recorded == (made if recorded.lateness is not None else made.model_copy(update={"lateness": None}))
 
 
-def manifest_of(plan: DeliveryPlan, files: Sequence[File]) -> Manifest:
-    """The manifest of a plan that was carried out with these files."""
+def manifest_of(plan: DeliveryPlan, files: Sequence[File], key: Sequence[str] = ()) -> Manifest:
+    """The manifest of a plan that was carried out with these files; ``key``: of rows of a model."""
     flow, tally = plan.flow, plan.tally
     return Manifest(
         flow=flow.name,
@@ -45,6 +45,7 @@ def manifest_of(plan: DeliveryPlan, files: Sequence[File]) -> Manifest:
             for partition in plan.partitions
         ),
         lateness=None if tally.lateness is None else tuple(LateRows(seconds=late.seconds, rows=late.rows) for late in tally.lateness),
+        key=tuple(key) or None,
         files=tuple(files),
         supersedes=plan.supersedes,
         report=plan.report_path,

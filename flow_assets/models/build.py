@@ -167,6 +167,7 @@ def _built(at: Keeping, warehouse: Warehouse, events: Events, step: _Step, now: 
     sequence = (step.last.sequence if step.last else 0) + 1
     changes.note_after(warehouse, sequence, step.everything)
     tables.replace_all(warehouse) if step.everything else tables.replace(warehouse)
+    changes.versions.note(warehouse, sequence, step.everything, now if step.everything and step.last else step.upto)
     keys = warehouse.one("SELECT count(*) FROM _flow_result" if step.everything else "SELECT count(*) FROM _flow_keys")
     entry = Entry(
         model.name, sequence, "refresh" if step.everything else "build", step.hash, *step.cursors, step.upto, step.upstream,  # type: ignore[arg-type]

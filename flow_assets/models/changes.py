@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flow_assets.models.key_index import among
 from flow_assets.models.manifest import last_entry
 from flow_assets.models.tables import Tables
+from flow_assets.models.versions_kept import Versions
 from flow_assets.models.warehouse import OURS, Warehouse, names
 from flow_assets.spec.models import Model
 from flow_assets.spec.specs import Specs
@@ -22,6 +23,11 @@ class Changes:
     model: Model
     tables: Tables
 
+    @property
+    def versions(self) -> Versions:
+        """What flows deliver of them."""
+        return Versions(self.specs, self.model, self.tables)
+
     def keys_since(self, key: Sequence[str], sequence: int) -> str:
         """A query of the keys of rows that changed after an entry."""
         return f"SELECT {names(key)} FROM {self._table} WHERE {_SEQUENCE} > {sequence}"
@@ -29,16 +35,18 @@ class Changes:
     def note_before(self, warehouse: Warehouse) -> None:
         """The rows of the affected keys, before they change."""
         there = self.tables.affected(warehouse)
-        if there and self._seen(warehouse):
+        if there and (self._seen(warehouse) or self.versions.keep is not None):
             rows = self.tables.rows(there, among(self.model.key, "_flow_keys"))
             warehouse.run(f"CREATE TEMP TABLE _flow_before AS {rows}")
 
     def note_after(self, warehouse: Warehouse, sequence: int, everything: bool) -> None:
         """Write what is new and what is no more; of a table that is about to be made anew, all that differs."""
+        there = self.tables.there(warehouse)
+        if everything and there and self.versions.keep is not None:
+            warehouse.run(f"CREATE TEMP TABLE _flow_before AS {self.tables.rows(there)}")
         if not self._seen(warehouse):
             return
-        there = self.tables.there(warehouse)
-        if everything and there:
+        if everything and there and self.versions.keep is None:
             warehouse.run(f"CREATE TEMP VIEW _flow_before AS {self.tables.rows(there)}")
         columns, before = warehouse.columns("_flow_result"), warehouse.columns("_flow_before")
         if not warehouse.columns(self._table):

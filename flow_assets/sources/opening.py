@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flow_assets.sources.contract import Source
 from flow_assets.sources.places import open_place
-from flow_assets.spec.source import DeltaSource, ParquetSource
+from flow_assets.spec.source import DeltaSource, ModelSource, ParquetSource
 from flow_assets.spec.source import Source as SourceSpec
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ def open_source(
         from flow_assets.sources.parquet import ParquetEvents
 
         return ParquetEvents(spec, open_place(spec.name, spec.uri, spec.s3, project, environ))
+    if isinstance(spec, ModelSource):
+        from flow_assets.sources.model_rows import ModelRows
+
+        return ModelRows(spec, project / spec.uri, connect, wait=wait)
     from flow_assets.sources.duckdb_file import DuckDBEvents
 
     return DuckDBEvents(spec, project / spec.uri, connect, wait)

@@ -17,7 +17,7 @@ from flow_assets.errors import Problem, SpecError
 from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, spec_files
 from flow_assets.spec.lines import Complaint, Document, read_document
-from flow_assets.spec.model_references import in_order, model_problems, steps_of
+from flow_assets.spec.model_references import in_order, model_problems, resolved, source_problems, steps_of
 from flow_assets.spec.references import alert_problems, flow_problems, ingest_problems, needed
 from flow_assets.spec.schema import ADAPTERS
 from flow_assets.spec.sentences import complaints
@@ -60,6 +60,7 @@ class _Found:
         self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
         self.problems += ingest_problems(list(ingests.values()), flows, destinations)
         self.problems += model_problems(self.folder, models, self.specs["model"], sources)
+        self.problems += source_problems(sources, models, self.specs["model"])
         self.problems += alert_problems(list(alerts.values()), flows)
 
     def _read(self, kind: Kind, path: Path) -> None:
@@ -83,6 +84,7 @@ class _Found:
         sources, destinations, flows, ingests, models, alerts = (
             {name: self.specs[kind][name] for of, name in origins if of == kind} for kind in KINDS
         )
+        sources = {name: resolved(spec, models) for name, spec in sources.items()}
         specs = Specs(
             self.folder, sources, destinations, flows, ingests, models, steps_of(self.folder, models), origins, alerts=alerts.get("alerts")
         )

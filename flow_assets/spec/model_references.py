@@ -11,6 +11,7 @@ from flow_assets.spec.folders import FOLDERS, read_text
 from flow_assets.spec.models import Model, SqlModel
 from flow_assets.spec.references import unknown
 from flow_assets.spec.selects import not_one_select
+from flow_assets.spec.source import ModelSource, Source
 from flow_assets.spec.specs import Origin, Step
 from flow_assets.spec.where import check_syntax
 
@@ -47,6 +48,28 @@ def steps_of(folder: Path, models: Mapping[str, Model]) -> dict[str, tuple[Step,
             texts = ((step, read_text(folder / FOLDERS["model"] / step)) for step in model.steps)
             found[name] = tuple(Step(Path(step).stem, text) for step, text in texts if isinstance(text, str))
     return found
+
+
+def source_problems(origins: Mapping[str, Origin], model_names: Collection[str], models: Mapping[str, Model]) -> list[Problem]:
+    """What is wrong with sources that are made of models, given the valid models, and the names of all, broken ones included."""
+    found: list[Problem] = []
+    for origin in origins.values():
+        if origin.document.values.get("type") != "model":
+            continue
+        name = origin.document.values.get("model")
+        found += [origin.problem(*told) for told in unknown("model", "models", name, model_names)]
+        if isinstance(name, str) and name in models and models[name].target.duckdb is None:
+            advice = "keep it in a DuckDB file, or read its Delta table as a source of `type: delta`"
+            found.append(origin.problem(("model",), f"the model `{name}` is kept as a Delta table", advice))
+    return found
+
+
+def resolved(source: Source, models: Mapping[str, Model]) -> Source:
+    """A source that is made of a model, with that model's file and key; others as they are."""
+    if not isinstance(source, ModelSource) or source.model not in models:
+        return source
+    model = models[source.model]
+    return source.model_copy(update={"uri": model.target.duckdb or "", "key": model.key})
 
 
 def model_problems(

@@ -3,7 +3,8 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from flow_assets.spec import forms
 from flow_assets.spec.base import Line, Name, Secret, Strict, Url, needs
@@ -162,4 +163,51 @@ class DuckDBSource(_Table):
     settle: Duration = Field(default=SETTLE, description=_SETTLE_DESCRIPTION, json_schema_extra={"default": "2m"})
 
 
-Source = Annotated[DeltaSource | ParquetSource | DuckDBSource, Field(discriminator="type")]
+CHANGED_AT, DELETED, VERSION = "changed_at", "deleted", "_flow_version"
+"""Columns that the rows of a model have besides its own, when flows deliver them; the last one is for ourselves."""
+
+
+class ModelSource(Strict):
+    """A model: what changed in it is delivered, each row as it is then, with `changed_at`, and `deleted` if it is no more."""
+
+    name: Name = Field(exclude=True, description="The file's stem.")
+    type: Literal["model"] = Field(description="Rows of a model that changed.")
+    model: Name = Field(description="Name of the model, which is kept in a DuckDB file: a file in `models/`.", examples=["shop_visits"])
+    columns: SourceColumns = Field(
+        description="Which columns of the model play a part of their own.", examples=[{"event_time": "started_at"}]
+    )
+    unavailable: Annotated[tuple[Line, ...], AfterValidator(forms.without_duplicates)] = Field(
+        default=(), description="Columns that no flow may deliver.", examples=[["visitor"]]
+    )
+    sensitive: Annotated[tuple[Line, ...], AfterValidator(forms.without_duplicates)] | None = Field(
+        default=None, description="Columns about persons, as of event tables. `[]`: there are none.", examples=[["visitor"]]
+    )
+    allowed_destinations: Annotated[tuple[Name, ...], AfterValidator(forms.without_duplicates)] | None = Field(
+        default=None, description="The only destinations that flows may send its rows to; any, unless given.", examples=[["partner_sftp"]]
+    )
+    freshness: Freshness | None = Field(
+        default=None, description="How old the newest change may become.", examples=[{"warn_after": "30m", "fail_after": "2h"}]
+    )
+    keep: Duration = Field(
+        default=timedelta(days=7),
+        description="For how long an interval that was delivered can be delivered again as it was.",
+        json_schema_extra={"default": "7d"},
+    )
+    uri: SkipJsonSchema[str] = Field(default="", exclude=True, description="The model's file; not written, but looked up.")
+    key: SkipJsonSchema[tuple[str, ...]] = Field(default=(), exclude=True, description="The model's key; likewise.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_written(cls, value: Any) -> Any:
+        for key in ("uri", "key"):
+            if isinstance(value, dict) and key in value:
+                raise ValueError(f"has a `{key}`, which is the model's own — remove it")
+        return value
+
+
+def versions_table(model: str) -> str:
+    """The table that holds the versions of a model's rows, beside its manifest."""
+    return f"versions_{model}"
+
+
+Source = Annotated[DeltaSource | ParquetSource | DuckDBSource | ModelSource, Field(discriminator="type")]
