@@ -17,7 +17,7 @@ def validity(specs: Specs, problems: Sequence[Problem]) -> Iterator[Check]:
     if problems:
         files = sorted({problem.file for problem in problems})
         yield Check("specs", "failed", f"{len(files)} files have errors, the first: {problems[0]} (`flows check` lists all)")
-    elif not specs.flows and not specs.ingests:
+    elif not specs.flows and not specs.ingests and not specs.models:
         yield Check("specs", "warning", f"there are no flows in {specs.folder} — write one, or give another --specs")
     else:
         told = f"{len(specs.flows)} flows, {len(specs.sources)} sources, {len(specs.destinations)} destinations are valid"
