@@ -30,7 +30,7 @@ TINY = Sizes(
     ticks=2,
     commits=(2, 20),
     flows=(1,),
-    histories=(2, 4),
+    histories=(1, 2),
     runs=1,
     peers=False,
 )

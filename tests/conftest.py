@@ -24,6 +24,10 @@ LONGEST = (
     "test_defs_browser.py",
     "test_demo_run.py",
     "test_kill.py",
+    "test_web_models_reproduce.py",
+    "test_models_random.py",
+    "test_models.py",
+    "test_ingest_order.py",
     "test_demo.py",
     "test_docs.py",
 )

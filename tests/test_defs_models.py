@@ -175,6 +175,33 @@ def test_a_paused_model_is_not_asked_for_nor_what_builds_on_it(made: World, inst
     assert asked(evaluate(definitions(made), instance)) == []
 
 
+def test_a_flow_over_a_model_is_delivered_once_the_model_is_built(made: World, instance: dg.DagsterInstance, at: Callable) -> None:
+    made.write("sources/changed", "type: model\nmodel: seen\ncolumns: {event_time: at}\n")
+    made.write("destinations/there", "type: local\nroot: delivered\n")
+    feed = "source: changed\ndestination: there\nfolder: out\nformat: {type: csv}\nevery: 15m\nstart: 2026-01-01T00:00:00Z\n"
+    made.write("flows/feed", feed)
+    made.model("seen", "type: latest\nsource: events\nkey: who\norder_by: [at, id]")
+    made.insert(event("1"))
+    at(made.boundary)
+    defs = definitions(made)
+    project = {"flow_project": (defs.resources or {})["flow_project"]}
+
+    def deliveries() -> list[tuple[list[str], str, str]]:
+        with dg.build_sensor_context(instance=instance, definitions=defs, resources=project) as context:
+            return asked(defs.resolve_sensor_def("deliveries_due").evaluate_tick(context))
+
+    assert deliveries() == []
+    assert materialize(defs, instance, ["seen"], 0, 0).success
+    assert deliveries() == [(["feed"], key(0), key(0))]
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection={dg.AssetKey(["deliveries", "feed"])}, asset_check_selection=set()
+    )
+    assert job.execute_in_process(instance=instance, partition_key=key(0)).success
+    assert len(list((made.folder / "delivered").rglob("*.report"))) == 1
+    source = defs.resolve_asset_graph().get(dg.AssetKey(["sources", "changed"]))
+    assert source.parent_keys == {dg.AssetKey(["models", "seen"])}
+
+
 def test_a_broken_model_is_shown_and_takes_down_only_what_builds_on_it(made: World) -> None:
     made.model("people", COUNTS.replace("aggregate", "agregate"))
     made.model("other", COUNTS)

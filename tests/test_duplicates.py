@@ -133,7 +133,7 @@ INSERTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(INSERTS, st.integers(1, 90), st.integers(-8, 6), st.integers(1, 8))
 def test_exactly_the_rows_that_repeat_no_earlier_one_are_there_also_after_a_regeneration(
     inserts: list[list[tuple[str, int]]], within: int, first: int, length: int

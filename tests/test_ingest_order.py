@@ -124,7 +124,7 @@ def table() -> Iterator[Table]:
 
 
 FAULTS = st.none() | st.tuples(st.sampled_from(["get", "statement"]), st.integers(1, 25))
-thorough = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+thorough = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 @thorough

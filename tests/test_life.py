@@ -51,15 +51,15 @@ def live(make: Callable[[Path], World], lives: int, steps: int, usually: int = S
 
 
 def test_lives_in_memory() -> None:
-    live(memory(), 28, 25)
+    live(memory(), 18, 25)
 
 
 def test_lives_in_memory_with_flat_names() -> None:
-    live(memory("flat"), 14, 25)
+    live(memory("flat"), 8, 25)
 
 
 def test_lives_on_a_delta_table_and_a_local_folder() -> None:
-    live(delta(local), 6, 25)
+    live(delta(local), 5, 25)
 
 
 def test_a_life_on_sftp(own_sshd: SshServer) -> None:

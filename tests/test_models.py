@@ -312,7 +312,7 @@ for name in sys.argv[4:]:
 """
 
 
-@pytest.mark.parametrize("kill_at", [3, 9, 15, 22, 30, 40])
+@pytest.mark.parametrize("kill_at", [9, 22, 35])
 def test_whatever_is_killed_goes_on_as_if_nothing_had_happened(tmp_path: Path, kill_at: int) -> None:
     """After a number of statements, of two models in one process; then both are built again."""
     with world(tmp_path, people=UNIQUE, latest=LATEST) as made:

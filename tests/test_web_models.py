@@ -318,11 +318,11 @@ def test_the_order_in_which_events_arrive_changes_nothing(tables: dict[str, list
 def test_load_by_load_the_models_are_those_of_a_full_refresh() -> None:
     """Few visitors and times, so that everything meets everything; more sessions than a load touches."""
     chance = random.Random(20240301)
-    loads = [as_table([anything(chance) for _ in range(count)]) for count in (150, 9, 9, 9)]
+    loads = [as_table([anything(chance) for _ in range(count)]) for count in (150, 9, 9)]
     with Stepwise(MODELS) as stepwise:
         for number, load in enumerate(loads, start=1):
             stepwise.load({"web_events": load})
-            if number % 2:
+            if number < len(loads):
                 continue
             anew = recompute(MODELS, {"web_events": pa.concat_tables(loads[:number])})
             for name, table in stepwise.tables().items():

@@ -58,7 +58,7 @@ def models_due(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefinition:
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now, attempts = clock.now(), _attempts(context.cursor)
         busy = {by_key[key].name for run in unfinished(context.instance) for key in run.asset_selection or () if key in by_key}
-        reached = _reached(context.instance, by_key)
+        reached = built_up_to(context.instance, by_key)
         wanted = missing(list(by_key.values()), reached, attempts, busy, now)
         asked = []
         for models, span in together(wanted):
@@ -112,7 +112,7 @@ def _request(selected: Sequence[dg.AssetKey], span: Interval, cadence: timedelta
     return dg.RunRequest(asset_selection=list(selected), asset_check_keys=[], tags=tags)
 
 
-def _reached(instance: dg.DagsterInstance, by_key: Mapping[dg.AssetKey, Model]) -> dict[str, datetime]:
+def built_up_to(instance: dg.DagsterInstance, by_key: Mapping[dg.AssetKey, Model]) -> dict[str, datetime]:
     """Up to when each model was built, as its last materialization says."""
     found: dict[str, datetime] = {}
     for key, event in instance.get_latest_materialization_events(list(by_key)).items():

@@ -5,17 +5,18 @@ whatever was missed, for whatever reason, is asked for again. It keeps no cursor
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
 
 from flow_assets.defs import clock
-from flow_assets.defs.backlog import LONGEST_PAUSE, Backlog, stretches
+from flow_assets.defs.backlog import LONGEST_PAUSE, Backlog, Stretch, stretches
 from flow_assets.defs.broken import Broken
 from flow_assets.defs.doctor import ledger_apart
 from flow_assets.defs.keys import Keys
+from flow_assets.defs.models_due import built_up_to
 from flow_assets.defs.partitions import Partitions, first_interval
 from flow_assets.defs.probing import troubles, why_stuck, with_probes
 from flow_assets.defs.requests import Batch, batches, longest_stretch, run_request
@@ -23,9 +24,11 @@ from flow_assets.defs.resources import FlowProject
 from flow_assets.defs.runs import LOST, Underway, cut_off, lost, unfinished
 from flow_assets.defs.unshown import Unshown
 from flow_assets.ledger.store import Failure, Ledger
+from flow_assets.plan.intervals import EPOCH
 from flow_assets.plan.times import format_time
 from flow_assets.project import Project
 from flow_assets.spec.flow import Flow
+from flow_assets.spec.source import ModelSource, Source
 from flow_assets.spec.specs import Specs
 
 SECONDS_BETWEEN_EVALUATIONS: Final = 20
@@ -36,6 +39,8 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
     """The sensor of all flows. ``running``: on from the beginning, else switched on in the UI."""
     unshown = Unshown(tuple(specs.flows.values()), specs, keys, partitions)
     told = broken.evaluations()
+    read = {source.model for source in specs.sources.values() if isinstance(source, ModelSource)}
+    models = {keys.model(name): specs.models[name] for name in sorted(read)}
 
     @dg.sensor(
         name=keys.sensor(),
@@ -51,7 +56,8 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
         flows = list(project.specs.flows.values())
         underway = Underway.of(_alive(context), flows, keys)
         ended_badly = cut_off(context.instance, flows, keys, now - LONGEST_PAUSE, ledger.failures())
-        found, stuck = due_batches(flows, project.opened, underway, ended_badly, now)
+        built = built_up_to(context.instance, models)
+        found, stuck = due_batches(flows, project.opened, underway, ended_badly, now, built)
         asked = found[: max(0, MAX_UNFINISHED_RUNS - underway.runs)]
         events: list[Any] = [*told, *unshown.events(context.instance, ledger, underway)]
         told.clear()
@@ -66,9 +72,17 @@ def deliveries_due(specs: Specs, keys: Keys, partitions: Partitions, broken: Bro
 
 
 def due_batches(
-    flows: Sequence[Flow], project: Project, underway: Underway, ended_badly: Sequence[Failure], now: datetime
+    flows: Sequence[Flow],
+    project: Project,
+    underway: Underway,
+    ended_badly: Sequence[Failure],
+    now: datetime,
+    built: Mapping[str, datetime],
 ) -> tuple[list[Batch], list[str]]:
-    """Every run that should be asked for now, most urgent first; and why some things are not asked for."""
+    """Every run that should be asked for now, most urgent first; and why some things are not asked for.
+
+    ``built``: up to when each model was. What a flow delivers of a model waits for that.
+    """
     enabled = {flow.name: flow for flow in flows if flow.enabled}
     cadences = Counter(flow.every for flow in enabled.values())
     found = backlogs(enabled, project, underway, ended_badly)
@@ -77,9 +91,16 @@ def due_batches(
         for name, backlog in found.items()
         if name not in underway.regenerating
     }
+    sources = project.specs.sources
+    wanted = {name: [one for one in asked if _is_there(one, sources[enabled[name].source], built)] for name, asked in wanted.items()}
     down = troubles(found, enabled)
     alone = {name for name, backlog in found.items() if backlog.recent}
     return batches(with_probes(wanted, down, now), enabled, now, alone), why_stuck(found, down)
+
+
+def _is_there(stretch: Stretch, source: Source, built: Mapping[str, datetime]) -> bool:
+    """Whether there is something to read for all of a stretch."""
+    return not isinstance(source, ModelSource) or stretch[-1].end <= built.get(source.model, EPOCH)
 
 
 def backlogs(flows: dict[str, Flow], project: Project, underway: Underway, ended_badly: Sequence[Failure]) -> dict[str, Backlog]:
