@@ -178,6 +178,24 @@ def test_a_refresh_of_the_model_below_reaches_the_one_above(tmp_path: Path) -> N
         assert made.table("on_top") == [{"events": 1, "people": ["ann"]}]
 
 
+def test_a_model_that_was_away_while_the_one_below_changed_says_so(tmp_path: Path) -> None:
+    with world(tmp_path, "delta", BY_COUNT, people=COUNTS, on_top=ON_TOP) as made:
+        for away in (False, True, False):
+            file = tmp_path / "flow_specs/models/on_top.yaml"
+            file.rename(file.with_suffix(".away")) if away else file.with_suffix(".away").exists() and file.with_suffix(".away").rename(
+                file
+            )
+            made.reload()
+            made.insert(event("1"))
+            made.build("people")
+            if made.loads == 1:
+                made.build("on_top")
+        with pytest.raises(PermanentError, match=r"what changed in people while this model was away .* flows refresh on_top"):
+            made.build("on_top")
+        made.build("on_top", refresh=True)
+        assert made.table("on_top") == [{"events": 3, "people": ["ann"]}]
+
+
 def test_a_changed_spec_is_noticed_and_the_table_left_alone(tmp_path: Path) -> None:
     with world(tmp_path, people=COUNTS) as made:
         made.load("people", event("1"))

@@ -116,6 +116,22 @@ def test_a_source_that_comes_later_begins_with_all_rows(tmp_path: Path) -> None:
         assert [row["who"] for row in delivered(made, 1)] == ["ann", "bob"]
 
 
+def test_a_source_that_was_away_begins_anew(tmp_path: Path) -> None:
+    with world(tmp_path, people=LATEST) as made:
+        project(made)
+        file = tmp_path / "flow_specs/sources/changed.yaml"
+        for number in range(3):
+            if number == 1:
+                file.unlink()
+                (tmp_path / "flow_specs/flows/feed.yaml").unlink()
+                made.reload()
+            if number == 2:
+                project(made)
+            made.insert(event("1", who=f"p{number}"))
+            made.build("people")
+        assert [row["who"] for row in delivered(made, 2)] == ["p0", "p1", "p2"]
+
+
 def test_a_refresh_is_delivered_with_the_interval_in_which_it_happened(tmp_path: Path) -> None:
     with world(tmp_path, people=LATEST) as made:
         project(made)

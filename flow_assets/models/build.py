@@ -156,7 +156,7 @@ def _built(at: Keeping, warehouse: Warehouse, events: Events, step: _Step, now: 
     recipe, changes = events.recipe, Changes(at.specs, at.model, tables)
     read, without_key = events.take_up()
     if not step.everything:
-        events.find_keys(_changed(at, step))
+        events.find_keys(_changed(at, warehouse, step))
         changes.note_before(warehouse)
     for upstream in model.upstream:
         offer_upstream(at, warehouse, upstream, step.everything)
@@ -179,14 +179,22 @@ def _built(at: Keeping, warehouse: Warehouse, events: Events, step: _Step, now: 
     return entry, warehouse.one("SELECT count(*) FROM _flow_result")
 
 
-def _changed(at: Keeping, step: _Step) -> list[str]:
+def _changed(at: Keeping, warehouse: Warehouse, step: _Step) -> list[str]:
     """Queries that give the keys of rows that changed in the models that it builds on."""
     assert step.last is not None
-    return [
-        Changes(at.specs, at.specs.models[one], Tables(at.specs.models[one])).keys_since(at.model.key, step.last.upstream[one])
-        for one, sequence in step.upstream.items()
-        if step.last.upstream.get(one) != sequence
-    ]
+    found = []
+    for one, sequence in step.upstream.items():
+        seen, model = step.last.upstream.get(one, 0), at.specs.models[one]
+        if seen == sequence:
+            continue
+        keys = Changes(at.specs, model, Tables(model)).keys_since(warehouse, at.model.key, seen, sequence)
+        if keys is None:
+            raise PermanentError(
+                f"model {at.model.name}: what changed in {one} while this model was away was not noted — make it anew:"
+                f" flows refresh {at.model.name}"
+            )
+        found.append(keys)
+    return found
 
 
 def offer_upstream(at: Keeping, warehouse: Warehouse, upstream: str, everything: bool) -> None:

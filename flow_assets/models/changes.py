@@ -10,7 +10,7 @@ from flow_assets.models.versions_kept import Versions
 from flow_assets.models.warehouse import OURS, Warehouse, names
 from flow_assets.spec.models import Model
 from flow_assets.spec.specs import Specs
-from flow_assets.stages.values import identifier
+from flow_assets.stages.values import identifier, literal
 
 _SEQUENCE = "_flow_sequence"
 
@@ -28,8 +28,14 @@ class Changes:
         """What flows deliver of them."""
         return Versions(self.specs, self.model, self.tables)
 
-    def keys_since(self, key: Sequence[str], sequence: int) -> str:
-        """A query of the keys of rows that changed after an entry."""
+    def keys_since(self, warehouse: Warehouse, key: Sequence[str], sequence: int, upto: int) -> str | None:
+        """A query of the keys of rows that changed after an entry, up to another one; None if that was not noted.
+
+        It was not while no model was there that builds on this one.
+        """
+        between = f"model = {literal(self.model.name)} AND sequence > {sequence} AND sequence <= {upto}"
+        if warehouse.one(f"SELECT count(DISTINCT sequence) FROM {OURS}.noted WHERE {between}") < upto - sequence:
+            return None
         return f"SELECT {names(key)} FROM {self._table} WHERE {_SEQUENCE} > {sequence}"
 
     def note_before(self, warehouse: Warehouse) -> None:
@@ -57,12 +63,14 @@ class Changes:
         then = f"SELECT {was} FROM _flow_before" if before else f"{after} WHERE false"
         differing = f"(({then}) EXCEPT ALL ({after})) UNION ALL (({after}) EXCEPT ALL ({then}))"
         warehouse.run(f"INSERT INTO {self._table} BY NAME SELECT {sequence} AS {_SEQUENCE}, * FROM ({differing})")
+        warehouse.run(f"INSERT INTO {OURS}.noted VALUES ({literal(self.model.name)}, {sequence})")
 
     def prune(self, warehouse: Warehouse) -> None:
         """Forget what all have seen."""
         seen = self._seen(warehouse)
         if seen:
             warehouse.run(f"DELETE FROM {self._table} WHERE {_SEQUENCE} <= {min(seen)}")
+            warehouse.run(f"DELETE FROM {OURS}.noted WHERE model = {literal(self.model.name)} AND sequence <= {min(seen)}")
 
     def _seen(self, warehouse: Warehouse) -> list[int]:
         """How far those that build on the model have seen it."""

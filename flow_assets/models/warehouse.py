@@ -102,6 +102,7 @@ _TABLES = {
     "upstream VARCHAR, rows_read BIGINT, rows_without_key BIGINT, keys BIGINT, made_at TIMESTAMPTZ",
     "batches": "model VARCHAR, sequence BIGINT, batch VARCHAR, rows BIGINT",
     "tables": "model VARCHAR, schema_name VARCHAR, table_name VARCHAR, value VARCHAR",
+    "noted": "model VARCHAR, sequence BIGINT",
     "published": "model VARCHAR, schema_name VARCHAR, table_name VARCHAR, sequence BIGINT",
     "files": "source VARCHAR, number BIGINT, name VARCHAR",
     "indexes": "name VARCHAR, source VARCHAR, columns VARCHAR, made_by VARCHAR",
