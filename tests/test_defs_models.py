@@ -84,7 +84,11 @@ def test_a_run_builds_models_after_those_that_they_build_on(made: World, instanc
     assert made.table("by_count") == [{"events": 1, "people": 1}, {"events": 2, "people": 1}]
     said = metadata(instance, "people")
     assert (said["dagster/row_count"], said["rows_read"], said["keys"]) == (2, 3, 2)
-    assert [column.name for column in said["dagster/column_schema"].columns] == ["who", "events", "pages"]
+    assert [(column.name, column.description) for column in said["dagster/column_schema"].columns] == [
+        ("who", "the key, or a part of it"),
+        ("events", "count of events"),
+        ("pages", "count distinct of page"),
+    ]
 
 
 def test_the_asset_hangs_off_its_source_and_has_its_owners(made: World) -> None:
@@ -144,6 +148,12 @@ def test_the_sensor_asks_for_all_that_was_missed_in_one_run(made: World, instanc
     assert asked(evaluate(defs, instance)) == []
     at(made.boundary + QUARTER)
     assert asked(evaluate(defs, instance)) == [(["people", "by_count"], key(3), key(3))]
+
+
+def test_of_a_long_past_all_is_taken_up_and_the_last_day_marked(made: World, instance: dg.DagsterInstance, at: Callable) -> None:
+    made.insert(event("1"))
+    at(START + 1000 * QUARTER)
+    assert asked(evaluate(definitions(made), instance)) == [(["people", "by_count"], key(904), key(999))]
 
 
 def test_the_sensor_asks_for_nothing_that_is_at_work(made: World, instance: dg.DagsterInstance, at: Callable) -> None:

@@ -23,7 +23,7 @@ from flow_assets.defs.resources import FlowProject
 from flow_assets.errors import PermanentError
 from flow_assets.models.build import Built, build
 from flow_assets.plan.times import format_time
-from flow_assets.spec.models import Model
+from flow_assets.spec.models import AggregateModel, Model
 from flow_assets.spec.source import DuckDBSource
 from flow_assets.spec.specs import Specs
 
@@ -124,7 +124,10 @@ def _metadata(model: Model, built: Built) -> Metadata:
         rows = "\n".join(f"| {table.schema}.{table.name} | {count:,} |" for table, count in built.tables.items())
         found["tables"] = dg.MetadataValue.md(f"| table | rows |\n|---|---|\n{rows}")
     if 0 < len(built.columns) <= MAX_COLUMNS:
-        found["dagster/column_schema"] = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in built.columns.items()])
+        said = {name: measure.sentence for name, measure in model.columns.items()} if isinstance(model, AggregateModel) else {}
+        said |= dict.fromkeys(model.key, "the key, or a part of it")
+        columns = [dg.TableColumn(name, kind, said.get(name)) for name, kind in built.columns.items()]
+        found["dagster/column_schema"] = dg.TableSchema(columns)
     return found
 
 
@@ -143,5 +146,6 @@ def _description(model: Model) -> str:
         f"{lead}{paused}A row for each {', '.join(f'`{name}`' for name in model.key)}, of {of}, in `{model.place}`. "
         f"New events are taken up every {model.every}; however late they come, the table is what all events give.\n\n"
         "A partition is an interval of insertion time, named after its start, UTC. Materializing one takes up all that was inserted up to "
-        "its end. **Materializing all, or `refresh: true` in the launchpad, makes the table anew.**"
+        "its end, also where earlier partitions are not marked. **Materializing all, or `refresh: true` in the launchpad, makes the table "
+        "anew.**"
     )

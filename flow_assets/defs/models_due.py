@@ -26,6 +26,8 @@ from flow_assets.spec.models import Model
 from flow_assets.spec.specs import Specs
 
 SECONDS_BETWEEN_EVALUATIONS: Final = 20
+MOST_INTERVALS: Final = 96
+"""Those of a run. What was inserted before them is taken up with them, but not marked in Dagster, which takes 40 ms for each."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -85,7 +87,7 @@ def missing(
         if not model.enabled or model.name in busy or start >= end or (fails and attempt is not None and now < attempt.pause_until):
             continue
         if all(one in found or reached.get(one, one_start(models, one)) >= end for one in model.upstream):
-            found[model.name] = model, Interval(floor(start, model.cadence), end)
+            found[model.name] = model, Interval(max(floor(start, model.cadence), end - MOST_INTERVALS * model.cadence), end)
     return found
 
 

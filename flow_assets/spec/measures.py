@@ -69,6 +69,14 @@ class Measure(Strict):
         return next(name for name, value in self if value is not None)
 
     @property
+    def sentence(self) -> str:
+        """For people, as it is written: `min of happened_at`."""
+        said = getattr(self, self.kind)
+        if isinstance(said, Ordered):
+            return f"{self.kind} {said.of} by {', '.join(said.by)}"
+        return str(said) if self.kind == "sql" else f"{self.kind.replace('_', ' ')} of {'events' if said == '*' else said}"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it names; none for SQL."""
         value = next(value for _, value in self if value is not None)
