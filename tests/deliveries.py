@@ -65,10 +65,10 @@ def open_and_record(url: str, numbers: list[int]) -> None:
 
 
 def ask(ledger: Ledger, seed: int) -> dict[int, Cursor]:
-    """The cursors of 40 intervals' starts, asked for in a random order, with a proposer that knows nothing of time."""
+    """The cursors of 40 intervals' starts, asked for in a random order, with a proposer that knows little of time."""
     chance = Random(seed)
     return {
-        number: ledger.decide_cursor("web", interval(number).start, lambda: chance.randrange(1000))
+        number: ledger.decide_cursor("web", interval(number).start, lambda number=number: 20 * number + chance.randrange(400))
         for number in chance.sample(range(40), 40)
     }
 
