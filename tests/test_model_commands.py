@@ -63,6 +63,7 @@ def test_plan_says_what_is_merged_and_what_is_worked_out_anew(made: World) -> No
     assert "worked out anew from all events of the affected keys" in first
     assert "worked out anew, since others are" in first
     run("build", *at(made))
+    assert "nothing: it is built up to there already" in run("plan", "people", *at(made)).output
     made.insert(event("4"))
     assert json.loads(run("plan", "seen", *at(made), "--json").output) == {
         "model": "seen",

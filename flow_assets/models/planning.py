@@ -39,6 +39,8 @@ class ModelPlan:
             return "made from all events"
         if self.outdated:
             return f"refused: the spec says something else about its rows than when it was made — flows refresh {self.model}"
+        if self.last.upto >= self.upto:
+            return "nothing: it is built up to there already"
         return "merged from new events and what is stored" if self.merges else "rows of affected keys worked out anew from all their events"
 
     def facts(self) -> list[tuple[str, str]]:
