@@ -79,6 +79,12 @@ def test_plan_says_what_is_merged_and_what_is_worked_out_anew(made: World) -> No
     assert not made.query("SELECT model FROM flows.manifest WHERE sequence > 1")
 
 
+def test_plan_leaves_a_file_of_somebody_s_alone(made: World) -> None:
+    made.query("CREATE TABLE mine AS SELECT 1 AS one")
+    assert "made from all events" in run("plan", "people", *at(made)).output
+    assert made.query("SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'flows'") == []
+
+
 def test_plan_of_a_changed_model_says_refresh(made: World) -> None:
     run("build", *at(made))
     made.model("seen", LATEST.replace("[at, id]", "[id]"))

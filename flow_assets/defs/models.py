@@ -29,7 +29,6 @@ from flow_assets.spec.specs import Specs
 
 GROUP: Final = "models"
 UPTO: Final = "built_up_to"
-KINDS: Final = {"aggregate": "aggregate", "latest": "latest", "sql": "sql"}
 CONFIG: Final = dg.Field(
     {"refresh": dg.Field(bool, default_value=False, description="Make the table anew from all events; until then it stays as it is.")}
 )
@@ -53,7 +52,7 @@ def model_asset(specs: Specs, model: Model, keys: Keys, partitions: Partitions) 
         description=_description(model),
         owners=list(model.owners),
         tags={"cadence": model.every, "type": model.type},
-        kinds={"deltalake" if model.target.delta else "duckdb", KINDS[model.type]},
+        kinds={"deltalake" if model.target.delta else "duckdb", model.type},
         group_name=GROUP,
         metadata={"dagster/table_name": _table_name(model), **describe.code_reference(specs, "model", model.name)},
     )

@@ -86,12 +86,12 @@ def missing(
         fails = attempt is not None and attempt.upto > reached.get(model.name, model.start)
         if not model.enabled or model.name in busy or start >= end or (fails and attempt is not None and now < attempt.pause_until):
             continue
-        if all(one in found or reached.get(one, one_start(models, one)) >= end for one in model.upstream):
+        if all(one in found or reached.get(one, _start_of(models, one)) >= end for one in model.upstream):
             found[model.name] = model, Interval(max(floor(start, model.cadence), end - MOST_INTERVALS * model.cadence), end)
     return found
 
 
-def one_start(models: Sequence[Model], name: str) -> datetime:
+def _start_of(models: Sequence[Model], name: str) -> datetime:
     """The start of a model: up to where it is before anything was built."""
     return next((model.start for model in models if model.name == name), datetime.min.replace(tzinfo=UTC))
 

@@ -9,6 +9,7 @@ from typing import Literal
 from flow_assets.models.warehouse import OURS, Warehouse
 from flow_assets.plan.cursors import Cursor, cursor_from_json, cursor_to_json
 from flow_assets.plan.times import format_time
+from flow_assets.sources.moments import to_moment
 from flow_assets.stages.values import literal
 
 Kind = Literal["build", "refresh"]
@@ -49,7 +50,7 @@ def entries(warehouse: Warehouse, model: str, last: int | None = None) -> list[E
     for sequence, kind, hash_, from_, to, upto, upstream, read, without, keys, made in rows:
         batches = dict(warehouse.run(f"SELECT batch, rows FROM {OURS}.batches WHERE model = {literal(model)} AND sequence = {sequence}"))
         cursors = _cursor(from_), _cursor(to)
-        moments = from_micros(upto), from_micros(made)
+        moments = to_moment(upto), to_moment(made)
         found.append(
             Entry(model, sequence, kind, hash_, *cursors, moments[0], json.loads(upstream), read, without, keys, moments[1], batches)
         )
@@ -76,13 +77,6 @@ def record(warehouse: Warehouse, entry: Entry) -> None:
     if entry.batches:
         rows = ", ".join(f"({model}, {entry.sequence}, {literal(batch)}, {rows})" for batch, rows in entry.batches.items())
         warehouse.run(f"INSERT INTO {OURS}.batches VALUES {rows}")
-
-
-def from_micros(micros: int) -> datetime:
-    """Aware UTC."""
-    from flow_assets.sources.moments import to_moment
-
-    return to_moment(micros)
 
 
 def _cursor(text: str | None) -> Cursor | None:

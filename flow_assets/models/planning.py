@@ -10,7 +10,7 @@ from typing import Any
 from flow_assets.models.build import Keeping
 from flow_assets.models.manifest import Entry, last_entry
 from flow_assets.models.versions import model_hash
-from flow_assets.models.warehouse import open_warehouse
+from flow_assets.models.warehouse import OURS, open_warehouse
 from flow_assets.plan.cursors import Cursor, cursor_to_json
 from flow_assets.plan.times import format_time
 
@@ -81,8 +81,8 @@ def plan(at: Keeping, boundary: datetime) -> ModelPlan:
     """
     last = None
     if at.file.exists():
-        with tempfile.TemporaryDirectory() as folder, open_warehouse(at.file, Path(folder)) as warehouse:
-            last = last_entry(warehouse, at.model.name)
+        with tempfile.TemporaryDirectory() as folder, open_warehouse(at.file, Path(folder), read_only=True) as warehouse:
+            last = last_entry(warehouse, at.model.name) if warehouse.columns(f"{OURS}.manifest") else None
     source, cursor, rows = at.source, None, None
     if source is not None:
         cursor = at.ledger.expected_cursor(source.name, boundary, lambda: source.cursor_at(boundary))

@@ -25,9 +25,8 @@ _VERSION = 1
 class Warehouse:
     """An engine with the file attached as ``warehouse``; relations without a schema are temporary."""
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, file: Path) -> None:
+    def __init__(self, engine: duckdb.DuckDBPyConnection) -> None:
         self.engine = engine
-        self.file = file
 
     def lock(self, paths: Sequence[str]) -> None:
         """From here on nothing else can be read."""
@@ -69,8 +68,8 @@ class Warehouse:
 
 
 @contextmanager
-def open_warehouse(file: Path, spool: Path, wait: float = BUSY_FILE_WAIT_SECONDS) -> Iterator[Warehouse]:
-    """The file, which is made if it is missing. ``wait``: seconds to wait for another process that writes to it.
+def open_warehouse(file: Path, spool: Path, wait: float = BUSY_FILE_WAIT_SECONDS, read_only: bool = False) -> Iterator[Warehouse]:
+    """The file, which is made if it is missing, unless it is ``read_only``. ``wait``: seconds to wait for another process that writes to it.
 
     Raises:
         BusyError: another process is writing to it, or reads it.
@@ -80,9 +79,10 @@ def open_warehouse(file: Path, spool: Path, wait: float = BUSY_FILE_WAIT_SECONDS
     with held(file, where, wait), open_engine(spool) as engine:
         with engine_errors(where):
             engine.execute("SET preserve_insertion_order = false")
-            engine.execute(f"ATTACH {literal(str(file))} AS warehouse")
-            _migrate(engine, where)
-        yield Warehouse(engine, file)
+            engine.execute(f"ATTACH {literal(str(file))} AS warehouse{' (READ_ONLY)' if read_only else ''}")
+            if not read_only:
+                _migrate(engine, where)
+        yield Warehouse(engine)
 
 
 def _migrate(engine: duckdb.DuckDBPyConnection, where: str) -> None:

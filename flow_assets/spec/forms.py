@@ -168,6 +168,11 @@ def table_name(value: str) -> str:
     return value
 
 
+def as_list(value: Any) -> Any:
+    """One text, as the list that it stands for."""
+    return [value] if isinstance(value, str) else value
+
+
 def model_table(value: str) -> str:
     """A table, or ``schema.name``, maybe with a column in braces; not among the manifest's own."""
     plain = re.sub(r"\{[^{}]+\}", "x", table_name(value))

@@ -4,18 +4,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from flow_assets.spec import forms
 from flow_assets.spec.base import Line, Strict
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 class Ordered(Strict):
     """A column's value in the row that comes first, or last."""
 
     of: Line = Field(description="The column.", examples=["page_url"])
-    by: Annotated[tuple[Line, ...], BeforeValidator(_as_list), Field(min_length=1)] = Field(
+    by: Annotated[tuple[Line, ...], BeforeValidator(forms.as_list), Field(min_length=1)] = Field(
         description="What orders the rows, one column or several. Of rows equal in it the least value comes first. "
         "Rows without a value in `of` or in one of these do not count.",
         examples=["derived_tstamp", ["derived_tstamp", "event_id"]],

@@ -1,7 +1,7 @@
 """Models: what becomes of events put together, by key: sessions, users, the current state of things."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -11,12 +11,7 @@ from flow_assets.spec.flow import Every, Moment, Owner, cadence_of
 from flow_assets.spec.measures import Measure
 from flow_assets.spec.source import S3Access
 
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Columns = Annotated[tuple[Line, ...], BeforeValidator(_as_list), Field(min_length=1), AfterValidator(forms.without_duplicates)]
+Columns = Annotated[tuple[Line, ...], BeforeValidator(forms.as_list), Field(min_length=1), AfterValidator(forms.without_duplicates)]
 """One column, or a list of them."""
 
 
