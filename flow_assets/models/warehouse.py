@@ -69,7 +69,7 @@ class Warehouse:
 
 @contextmanager
 def open_warehouse(file: Path, spool: Path, wait: float = BUSY_FILE_WAIT_SECONDS, read_only: bool = False) -> Iterator[Warehouse]:
-    """The file, which is made if it is missing, unless it is ``read_only``. ``wait``: seconds to wait for another process that writes to it.
+    """The file, which is made if it is missing, unless it is ``read_only``. ``wait``: seconds to wait for who writes to it.
 
     Raises:
         BusyError: another process is writing to it, or reads it.
