@@ -1,7 +1,8 @@
 """Models: does an interval cost the same however long the history is, and how does that compare with making the table anew?
 
-History grows a hundredfold; the intervals that are measured are alike: 10,000 events of some 1,000 visits, of which one in ten began in the
-interval before, and one in a hundred any time in the past. One commit an interval, as a stream job writes.
+History grows a hundredfold; the intervals that are measured are alike: 10,000 events of some 1,000 visits; one event in ten is of a visit
+that began in the interval before, one in a hundred in the last hour, one in a thousand any time in the past. One commit an interval, as a
+stream job writes.
 """
 
 import statistics
@@ -104,8 +105,8 @@ def _insert(folder: Path, number: int, rows: int) -> None:
     """The events of one interval."""
     from flow_assets.demo.table import stamp
 
-    visit = "CASE WHEN chance < 0.01 THEN floor(random() * first) WHEN chance < 0.1 THEN first - 1 - floor(random() * width) "
-    visit += "ELSE first + floor(random() * width) END"
+    visit = "CASE WHEN chance < 0.001 THEN floor(random() * first) WHEN chance < 0.01 THEN first - 1 - floor(random() * width * 4) "
+    visit += "WHEN chance < 0.1 THEN first - 1 - floor(random() * width) ELSE first + floor(random() * width) END"
     at = f"TIMESTAMPTZ '{START:%Y-%m-%d %H:%M:%S}+00' + to_seconds({number} * 900 + n % 900)"
     with duckdb.connect() as engine:
         engine.execute(f"SELECT setseed({1 / (number + 2)})")

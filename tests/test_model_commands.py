@@ -99,7 +99,7 @@ def test_audit_recounts_and_compares(made: World) -> None:
     assert run("audit", "people", "--compare").output == (
         "people: 1 builds recounted, 2 rows compared with a table made anew: everything holds\n"
     )
-    made.query("UPDATE people SET events = 7 WHERE who = 'ann'")
+    made.query("UPDATE flows.\"rows_main.people\" SET events = 7 WHERE who = 'ann'")
     result = run("audit", "people", "--compare")
     assert result.exit_code == 1
     assert "of 2 rows 1 are not what all events give, and 1 that they give are not there" in result.output

@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from filelock import FileLock
 
 from flow_assets.errors import BusyError, PermanentError
+from flow_assets.models.kept import Kept
 from flow_assets.models.manifest import entries
 from flow_assets.models.warehouse import open_warehouse
 from tests.model_world import QUARTER, START, World, event, world
@@ -171,7 +172,7 @@ def test_a_refresh_of_the_model_below_reaches_the_one_above(tmp_path: Path) -> N
         made.insert(event("1"))
         for name in ("people", "on_top"):
             made.build(name)
-        made.query("DELETE FROM people")  # somebody's accident
+        made.query('DELETE FROM flows."rows_main.people"')  # somebody's accident
         assert made.differences("people")
         made.build("people", refresh=True)
         made.build("on_top")
@@ -294,13 +295,49 @@ def test_while_somebody_writes_to_the_file_it_is_busy(tmp_path: Path) -> None:
         assert made.loads == 0
 
 
-def test_a_file_of_a_later_release_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
     with world(tmp_path, people=COUNTS) as made:
         made.load("people", event("1"))
         made.query("INSERT INTO flows.version VALUES (99)")
         made.insert(event("2"))
-        with pytest.raises(PermanentError, match="later release"):
+        with pytest.raises(PermanentError, match="another release"):
             made.build("people")
+
+
+def test_hashes_of_another_release_of_the_engine_are_made_anew(tmp_path: Path) -> None:
+    with world(tmp_path, people=COUNTS) as made:
+        made.load("people", event("1"))
+        made.query("UPDATE flows.kept SET made_by = '0.0.1'")
+        made.query('UPDATE flows."rows_main.people" SET _flow_hash = 0')
+        made.load("people", event("2"))
+        assert made.query("SELECT who, events FROM people") == [("ann", 2)]
+        assert made.query("SELECT DISTINCT made_by FROM flows.kept") == [(duckdb.__version__,)]
+
+
+def test_the_file_can_be_attached_by_any_name(tmp_path: Path) -> None:
+    with world(tmp_path, people=COUNTS) as made:
+        made.load("people", event("1"))
+        with duckdb.connect() as engine:
+            engine.execute(f"ATTACH '{tmp_path / 'warehouse.duckdb'}' AS shop (READ_ONLY)")
+            assert engine.execute("FROM shop.people").fetchall() == [("ann", 1)]
+
+
+def test_rows_far_apart_are_found_as_rows_near_each_other_are(tmp_path: Path) -> None:
+    with open_warehouse(tmp_path / "warehouse.duckdb", tmp_path) as warehouse:
+        kept = Kept("rows", ("who",))
+        warehouse.run("CREATE TEMP TABLE people AS SELECT n::VARCHAR AS who, n FROM range(400_000) AS r(n)")
+        kept.make(warehouse, "people")
+        kept.put(warehouse, "FROM people")
+        for step in (1, 5_000, 200_000):  # all; more stretches than are read one by one; few
+            warehouse.run(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT who FROM people WHERE n % {step} = 7 % {step} OR n = 399_999")
+            places = kept.places(warehouse, "wanted", rows=True)
+            assert warehouse.run(f"SELECT who, n FROM ({places}) ORDER BY n") == warehouse.run(
+                "SELECT who, who::BIGINT FROM wanted ORDER BY 2"
+            )
+        few = warehouse.one("SELECT count(*) FROM wanted")
+        kept.remove(warehouse, f"SELECT _flow_place FROM ({kept.places(warehouse, 'wanted', rows=False)})")
+        assert warehouse.one(f"SELECT count(*) FROM {kept.sql}") == 400_000 - few
+        assert warehouse.run(f"FROM ({kept.places(warehouse, 'wanted', rows=True)})") == []
 
 
 KILLED = """

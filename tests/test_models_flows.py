@@ -138,7 +138,7 @@ def test_a_refresh_is_delivered_with_the_interval_in_which_it_happened(tmp_path:
         made.insert(event("1"), event("1", who="bob"))
         made.build("people")
         delivered(made, 0)
-        made.query("UPDATE people SET id = 'wrong' WHERE who = 'ann'")
+        made.query("UPDATE flows.\"rows_main.people\" SET id = 'wrong' WHERE who = 'ann'")
         from flow_assets.models.build import build
 
         build(made.project.keeping("people"), made.boundary, made.boundary + timedelta(minutes=2), refresh=True)

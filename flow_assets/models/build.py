@@ -17,6 +17,7 @@ from flow_assets.errors import PermanentError
 from flow_assets.ledger.store import Ledger
 from flow_assets.models.changes import Changes
 from flow_assets.models.events import Events
+from flow_assets.models.kept import hashed_anew
 from flow_assets.models.key_index import among, key_condition
 from flow_assets.models.manifest import Entry, last_entry, record
 from flow_assets.models.publish import await_publishing, publish
@@ -97,6 +98,7 @@ def build(at: Keeping, boundary: datetime, now: datetime, refresh: bool = False)
             return Built("covered", entry, 0, *_tables(at, warehouse))
         opening = Events.opened(at.source, at.model, at.recipe, at.columns, warehouse, step.cursors)
         with opening as events, warehouse.transaction(f"model {at.model.name}"):
+            hashed_anew(warehouse)
             entry, rows = _built(at, warehouse, events, step, now)
         publish(warehouse, at.model, entry, at.specs.project)
         return Built("refreshed" if step.last and step.everything else "built", entry, rows, *_tables(at, warehouse))
@@ -157,6 +159,7 @@ def _built(at: Keeping, warehouse: Warehouse, events: Events, step: _Step, now: 
     read, without_key = events.take_up()
     if not step.everything:
         events.find_keys(_changed(at, warehouse, step))
+        tables.take(warehouse, rows=recipe.merges or changes.wanted(warehouse))
         changes.note_before(warehouse)
     for upstream in model.upstream:
         offer_upstream(at, warehouse, upstream, step.everything)

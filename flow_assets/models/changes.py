@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flow_assets.models.key_index import among
 from flow_assets.models.manifest import last_entry
-from flow_assets.models.tables import Tables
+from flow_assets.models.tables import GONE, Tables
 from flow_assets.models.versions_kept import Versions
 from flow_assets.models.warehouse import OURS, Warehouse, names
 from flow_assets.spec.models import Model
@@ -38,12 +37,17 @@ class Changes:
             return None
         return f"SELECT {names(key)} FROM {self._table} WHERE {_SEQUENCE} > {sequence}"
 
+    def wanted(self, warehouse: Warehouse) -> bool:
+        """Whether anybody wants to know what rows were before."""
+        return bool(self._seen(warehouse)) or self.versions.keep is not None
+
     def note_before(self, warehouse: Warehouse) -> None:
         """The rows of the affected keys, before they change."""
-        there = self.tables.affected(warehouse)
-        if there and (self._seen(warehouse) or self.versions.keep is not None):
-            rows = self.tables.rows(there, among(self.model.key, "_flow_keys"))
-            warehouse.run(f"CREATE TEMP TABLE _flow_before AS {rows}")
+        stored = self.tables.stored(warehouse)
+        if stored and self.wanted(warehouse):
+            visible = names([name for name in stored if not name.startswith("_flow_")])
+            gone = f" WHERE NOT {GONE}" if GONE in stored else ""
+            warehouse.run(f"CREATE TEMP VIEW _flow_before AS SELECT {visible} FROM _flow_stored{gone}")
 
     def note_after(self, warehouse: Warehouse, sequence: int, everything: bool) -> None:
         """Write what is new and what is no more; of a table that is about to be made anew, all that differs."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from flow_assets.models.key_index import KeyIndex, among, key_condition
 from flow_assets.models.recipe import Recipe
-from flow_assets.models.warehouse import Warehouse, names
+from flow_assets.models.warehouse import OURS, Warehouse, names
 from flow_assets.plan.columns import Column
 from flow_assets.sources.contract import Scan, Source
 from flow_assets.spec.models import AggregateModel, Deduplication, Model
@@ -72,7 +72,7 @@ class Events:
                 one = identifier(rule.key)
                 self.warehouse.run(f"CREATE TEMP TABLE _flow_ids AS SELECT DISTINCT {one} FROM new_events WHERE {one} IS NOT NULL")
                 self._read("_flow_twins", (rule.key,), "_flow_ids")
-                self.warehouse.run("DROP TABLE _flow_ids")
+                self._note_shared("_flow_twins", rule)
                 queries.append(f"SELECT {key} FROM _flow_twins")
         found = " UNION ".join(queries)
         self.warehouse.run(f"CREATE TEMP TABLE _flow_keys AS SELECT DISTINCT * FROM ({found}) WHERE {key_condition(self.model.key)}")
@@ -81,18 +81,33 @@ class Events:
         """Offer ``affected_events``: all events of the keys, without duplicates. ``everything``: the new events are all there are."""
         rule, run = self._deduplication, self.warehouse.run
         if everything:
+            if rule is not None:
+                run(f"CREATE OR REPLACE TABLE {self._shared} AS SELECT {identifier(rule.key)} FROM new_events LIMIT 0")
+                self._note_shared("new_events", rule)
             run(f"CREATE TEMP VIEW affected_events AS {_without_duplicates('new_events', rule)}")
             return
         if rule is None:
             self._read("affected_events", self.model.key, "_flow_keys")
             return
+        one, shared = identifier(rule.key), among((rule.key,), "_flow_shared")
         self._read("_flow_own", self.model.key, "_flow_keys")
-        one = identifier(rule.key)
-        run(f"CREATE TEMP TABLE _flow_ids AS SELECT DISTINCT {one} FROM _flow_own WHERE {one} IS NOT NULL")
-        self._read("_flow_rivals", (rule.key,), "_flow_ids")
-        rivals = f"SELECT * FROM _flow_rivals UNION ALL SELECT * FROM _flow_own WHERE {one} IS NULL"
-        unique = _without_duplicates(f"({rivals})", rule)
+        run(f"CREATE TEMP TABLE _flow_shared AS SELECT DISTINCT {one} FROM _flow_own WHERE {among((rule.key,), self._shared)}")
+        events = f"SELECT * FROM _flow_own WHERE {one} IS NULL OR NOT ({shared})"
+        if self.warehouse.one("SELECT count(*) FROM _flow_shared"):
+            self._read("_flow_rivals", (rule.key,), "_flow_shared")
+            events += " UNION ALL FROM _flow_rivals"
+        unique = _without_duplicates(f"({events})", rule)
         run(f"CREATE TEMP TABLE affected_events AS SELECT * FROM ({unique}) WHERE {among(self.model.key, '_flow_keys')}")
+
+    def _note_shared(self, events: str, rule: Deduplication) -> None:
+        """Remember which ids events of several keys have: an event of one key may take the place of another key's."""
+        one, key = identifier(rule.key), f"row({names(self.model.key)})"
+        several = f"SELECT {one} FROM {events} WHERE {one} IS NOT NULL GROUP BY {one} HAVING min({key}) <> max({key})"
+        self.warehouse.run(f"INSERT INTO {self._shared} {several} EXCEPT FROM {self._shared}")
+
+    @property
+    def _shared(self) -> str:
+        return f"{OURS}.{identifier(f'shared_{self.model.name}')}"
 
     def batches(self, read: int) -> Mapping[str, int]:
         """The rows of each insertion batch."""

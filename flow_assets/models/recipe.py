@@ -1,17 +1,18 @@
 """How is a model's table worked out? SQL over the events of keys, or over new events and what is stored: a recipe says which, and does it.
 
 Relations that recipes find, all temporary: ``new_events``; ``_flow_keys``, the keys that something happened to; ``affected_events``, all
-events of those keys, unless the recipe :attr:`~Recipe.merges`. ``_flow_result`` is what they leave: the rows of those keys as they are now.
+events of those keys, unless the recipe :attr:`~Recipe.merges`; ``_flow_stored``, what is kept of those keys, if any is.
+
+They leave the rows of those keys as they are now: ``_flow_kept``, with what has to be kept beside them, and ``_flow_result``, without.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from flow_assets.models.key_index import among
 from flow_assets.models.measures import State, state_of
-from flow_assets.models.tables import Tables
-from flow_assets.models.warehouse import OURS, Warehouse, names
+from flow_assets.models.tables import GONE, Tables
+from flow_assets.models.warehouse import Warehouse, names
 from flow_assets.plan.columns import Column
 from flow_assets.spec.models import AggregateModel, LatestModel, Model, SqlModel
 from flow_assets.spec.specs import Step
@@ -42,7 +43,7 @@ def recipe_of(model: Model, steps: Sequence[Step], types: Sequence[Column], tabl
     if isinstance(model, AggregateModel):
         known = {column.name.lower(): column.type for column in types}
         states = {name: state_of(measure, f"s{number}", known) for number, (name, measure) in enumerate(model.columns.items())}
-        return Aggregate(model, states)
+        return Aggregate(model, states, tables)
     if isinstance(model, LatestModel):
         return Latest(model, tables)
     return Steps(model, steps)
@@ -59,6 +60,7 @@ class Aggregate:
 
     model: AggregateModel
     states: dict[str, State]
+    tables: Tables
 
     @property
     def merges(self) -> bool:
@@ -90,21 +92,34 @@ class Aggregate:
         def grouped(events: str) -> str:
             return f"SELECT {key}, {of_events} FROM {events} GROUP BY {key}"
 
-        kept = f"{OURS}.{identifier(f'states_{self.model.name}')}"
-        if not self.merges:
-            warehouse.run(f"CREATE TEMP TABLE _flow_states AS {grouped('affected_events')}")
-        elif everything:
-            warehouse.run(f"CREATE TEMP TABLE _flow_states AS {grouped('affected_events')}")
-            warehouse.run(f"CREATE OR REPLACE TABLE {kept} AS FROM _flow_states")
-        else:
+        rows = grouped("affected_events" if everything or not self.merges else "new_events")
+        if self.merges and not everything and self.tables.stored(warehouse):
             merged = ", ".join(f"{state.merged} AS {name}" for name, state in states.items())
-            stored = f"SELECT * FROM {kept} WHERE {among(self.model.key, '_flow_keys')}"
-            both = f"({grouped('new_events')} UNION ALL BY NAME {stored})"
-            warehouse.run(f"CREATE TEMP TABLE _flow_states AS SELECT {key}, {merged} FROM {both} GROUP BY {key}")
-            warehouse.run(f"DELETE FROM {kept} WHERE {among(self.model.key, '_flow_keys')}")
-            warehouse.run(f"INSERT INTO {kept} BY NAME FROM _flow_states")
-        values = ", ".join(f"{state.value} AS {identifier(name)}" for name, state in self.states.items())
-        warehouse.run(f"CREATE TEMP TABLE _flow_result AS SELECT {key}, {values} FROM _flow_states")
+            stored = f"SELECT {key}, {self._states_stored()} FROM _flow_stored"
+            rows = f"SELECT {key}, {merged} FROM ({rows} UNION ALL BY NAME {stored}) GROUP BY {key}"
+        values = [f"{state.value} AS {identifier(name)}" for name, state in self.states.items()]
+        hidden = {_hidden(name): name for name, state in states.items() if self.merges and _is_hidden(name, state)}
+        warehouse.run(
+            f"CREATE TEMP TABLE _flow_kept AS SELECT {', '.join([key, *values, *(f'{name} AS {ours}' for ours, name in hidden.items())])} "
+            f"FROM ({rows})"
+        )
+        warehouse.run(f"CREATE TEMP VIEW _flow_result AS SELECT {names([*self.model.key, *self.states])} FROM _flow_kept")
+
+    def _states_stored(self) -> str:
+        """Where each state is stored: in the table's own column, unless there is more to it than its value."""
+        numbered = enumerate(self.states.items())
+        return ", ".join(
+            f"{_hidden(f's{number}') if _is_hidden(f's{number}', state) else identifier(name)} AS s{number}"
+            for number, (name, state) in numbered
+        )
+
+
+def _hidden(state: str) -> str:
+    return f"_flow_{state}"
+
+
+def _is_hidden(name: str, state: State) -> bool:
+    return state.value != identifier(name)
 
 
 @dataclass(frozen=True)
@@ -125,27 +140,18 @@ class Latest:
         return [(f"last by {', '.join(self.model.order_by)}", "merged")]
 
     def work_out(self, warehouse: Warehouse, everything: bool) -> None:
-        key, deleted = names(self.model.key), f"{OURS}.{identifier(f'deleted_{self.model.name}')}"
-        rows = "FROM affected_events" if everything else "FROM new_events"
-        if not everything:
-            condition = among(self.model.key, "_flow_keys")
-            stored = [table.sql for table in self.tables.affected(warehouse)] + [deleted] * (self.model.deleted_when is not None)
-            rows += "".join(f" UNION ALL BY NAME SELECT * FROM {relation} WHERE {condition}" for relation in stored)
+        key, rows = names(self.model.key), "FROM affected_events" if everything else "FROM new_events"
+        stored = [] if everything else self.tables.stored(warehouse)
+        if stored:
+            rows += f" UNION ALL BY NAME SELECT {names([name for name in stored if name != GONE])} FROM _flow_stored"
         order = ", ".join(f"{identifier(name)} DESC NULLS LAST" for name in self.model.order_by)
+        gone = f", (\n{self.model.deleted_when}\n) IS TRUE AS {GONE}" if self.model.deleted_when else ""
         warehouse.run(
-            f"CREATE TEMP TABLE _flow_last AS SELECT * FROM ({rows}) AS _flow_rows "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}, _flow_rows::VARCHAR) = 1"
+            f"CREATE TEMP TABLE _flow_kept AS SELECT *{gone} FROM (SELECT * FROM ({rows}) AS _flow_rows "
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}, _flow_rows::VARCHAR) = 1)"
         )
-        gone = f"((\n{self.model.deleted_when or 'false'}\n) IS TRUE)"
-        warehouse.run(f"CREATE TEMP TABLE _flow_result AS SELECT * FROM _flow_last WHERE NOT {gone}")
-        if self.model.deleted_when is None:
-            return
-        if everything:
-            warehouse.run(f"CREATE OR REPLACE TABLE {deleted} AS SELECT * FROM _flow_last WHERE {gone}")
-            return
-        warehouse.run(f"DELETE FROM {deleted} WHERE {among(self.model.key, '_flow_keys')}")
-        self.tables.widen(warehouse, deleted, warehouse.columns("_flow_last"))
-        warehouse.run(f"INSERT INTO {deleted} BY NAME SELECT * FROM _flow_last WHERE {gone}")
+        seen = f"SELECT * EXCLUDE ({GONE}) FROM _flow_kept WHERE NOT {GONE}" if gone else "FROM _flow_kept"
+        warehouse.run(f"CREATE TEMP VIEW _flow_result AS {seen}")
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,8 @@ class Steps:
         for step in self.steps:
             with engine_errors(f"model {self.model.name}: step {step.name}"):
                 warehouse.run(f"CREATE TEMP TABLE {identifier(step.name)} AS (\n{step.sql.strip().rstrip(';')}\n)")
-        warehouse.run(f"CREATE TEMP VIEW _flow_result AS FROM {identifier(self.steps[-1].name)}")
+        warehouse.run(f"CREATE TEMP VIEW _flow_kept AS FROM {identifier(self.steps[-1].name)}")
+        warehouse.run("CREATE TEMP VIEW _flow_result AS FROM _flow_kept")
 
 
 def _columns_of_sql(expression: str, available: Sequence[Column]) -> list[str]:

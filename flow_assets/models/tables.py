@@ -1,13 +1,20 @@
-"""Which tables does a model have? One, or one for each value of a column; none holds a row of another."""
+"""Which tables does a model have? One, or one for each value of a column; none holds a row of another.
+
+What people read is a view of a table of ours, without what we add: a hash of the key, states of measures, whether a row is gone.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flow_assets.errors import PermanentError
-from flow_assets.models.key_index import among
+from flow_assets.models.kept import HASH, PLACE, Kept
 from flow_assets.models.warehouse import OURS, Warehouse
 from flow_assets.spec.models import Model
 from flow_assets.stages.values import identifier, literal
+
+GONE = "_flow_gone"
+"""Whether the row is kept only so that what comes late does not revive it."""
+_TABLE = "_flow_table"
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,10 @@ class Table:
     def sql(self) -> str:
         """Its name in the attached file."""
         return f"warehouse.{identifier(self.schema)}.{identifier(self.name)}"
+
+    def kept(self, model: Model) -> Kept:
+        """What it is a view of."""
+        return Kept(f"rows_{self.schema}.{self.name}", model.key)
 
 
 @dataclass(frozen=True)
@@ -47,23 +58,38 @@ class Tables:
         """The rows of tables that meet a condition, as a query; of no tables, nothing."""
         return " UNION ALL BY NAME ".join(f"SELECT * FROM {table.sql} WHERE {condition}" for table in tables)
 
+    def take(self, warehouse: Warehouse, rows: bool) -> None:
+        """Find what is stored of the affected keys, for :meth:`stored` and :meth:`replace`; ``rows``: all of it, not the keys alone."""
+        found = (
+            f"SELECT {number} AS {_TABLE}, * FROM ({table.kept(self.model).places(warehouse, '_flow_keys', rows)})"
+            for number, table in enumerate(self.affected(warehouse))
+        )
+        if queries := " UNION ALL BY NAME ".join(found):
+            warehouse.run(f"CREATE TEMP TABLE _flow_stored AS {queries}")
+
+    def stored(self, warehouse: Warehouse) -> list[str]:
+        """The columns of what was taken, ours last; none if there was no table."""
+        found = [name for name in warehouse.columns("_flow_stored") if name not in (_TABLE, PLACE)]
+        return sorted(found, key=lambda name: name.startswith("_flow_"))
+
     def replace_all(self, warehouse: Warehouse) -> None:
-        """The result takes the place of every row of every table."""
+        """What a recipe leaves takes the place of every row of every table."""
         for table in self.there(warehouse):
-            warehouse.run(f"DROP TABLE {table.sql}")
+            warehouse.run(f"DROP VIEW {table.sql}")
+            table.kept(self.model).drop(warehouse)
         warehouse.run(f"DELETE FROM {OURS}.tables WHERE model = {literal(self.model.name)}")
         for table in self._of_result(warehouse):
             self._made(warehouse, table)
             self._filled(warehouse, table)
 
     def replace(self, warehouse: Warehouse) -> None:
-        """The result takes the place of the rows of the affected keys."""
+        """What a recipe leaves takes the place of what was taken."""
         there = {table.value: table for table in self.affected(warehouse)}
-        for table in there.values():
-            warehouse.run(f"DELETE FROM {table.sql} WHERE {among(self.model.key, '_flow_keys')}")
+        for number, table in enumerate(there.values()):
+            table.kept(self.model).remove(warehouse, f"SELECT {PLACE} FROM _flow_stored WHERE {_TABLE} = {number}")
         for table in self._of_result(warehouse):
             if table.value in there:
-                self.widen(warehouse, table.sql, warehouse.columns("_flow_result"))
+                self.widen(warehouse, table.kept(self.model).sql, warehouse.columns("_flow_kept"))
             else:
                 self._made(warehouse, table)
             self._filled(warehouse, table)
@@ -92,7 +118,7 @@ class Tables:
             yield Table(schema or "main", name, None)
             return
         values = warehouse.run(
-            f"SELECT DISTINCT {identifier(split)}::VARCHAR FROM _flow_result WHERE {identifier(split)} IS NOT NULL ORDER BY 1"
+            f"SELECT DISTINCT {identifier(split)}::VARCHAR FROM _flow_kept WHERE {identifier(split)} IS NOT NULL ORDER BY 1"
         )
         for (value,) in values:
             in_schema, table = (part.replace(f"{{{split}}}", value) for part in (schema or "main", name))
@@ -109,12 +135,20 @@ class Tables:
                 f"model {self.model.name}: the table {table.schema}.{table.name} is {whose} — choose another name in `target`"
             )
         warehouse.run(f"CREATE SCHEMA IF NOT EXISTS warehouse.{identifier(table.schema)}")
-        warehouse.run(f"CREATE TABLE {table.sql} AS FROM _flow_result LIMIT 0")
+        table.kept(self.model).make(warehouse, "_flow_kept")
+        self._offered(warehouse, table)
         value = "NULL" if table.value is None else literal(table.value)
         warehouse.run(
             f"INSERT INTO {OURS}.tables VALUES ({literal(self.model.name)}, {literal(table.schema)}, {literal(table.name)}, {value})"
         )
 
+    def _offered(self, warehouse: Warehouse, table: Table) -> None:
+        columns = warehouse.columns("_flow_kept")
+        ours = ", ".join([HASH, *(name for name in columns if name.startswith("_flow_"))])
+        rows = f"SELECT * EXCLUDE ({ours}) FROM flows.{identifier(table.kept(self.model).name)}"
+        view = f"{identifier(table.schema)}.{identifier(table.name)}"
+        warehouse.make_view(view, rows + (f" WHERE NOT {GONE}" if GONE in columns else ""))
+
     def _filled(self, warehouse: Warehouse, table: Table) -> None:
         which = "" if table.value is None else f" WHERE {identifier(self.model.split_by or '')}::VARCHAR = {literal(table.value)}"
-        warehouse.run(f"INSERT INTO {table.sql} BY NAME SELECT * FROM _flow_result{which}")
+        table.kept(self.model).put(warehouse, f"SELECT * FROM _flow_kept{which}")

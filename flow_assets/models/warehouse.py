@@ -19,7 +19,7 @@ from flow_assets.stages.values import identifier, literal
 OURS = "warehouse.flows"
 """The schema of the manifest and of what belongs to it."""
 BUSY_FILE_WAIT_SECONDS = 60.0
-_VERSION = 1
+_VERSION = 2
 
 
 class Warehouse:
@@ -52,6 +52,12 @@ class Warehouse:
             return {name: kind for name, kind, *_ in self.run(f"DESCRIBE {relation}")}
         except duckdb.CatalogException:
             return {}
+
+    def make_view(self, name: str, query: str) -> None:
+        """A view in the file, by a query that names its tables without the file: so it holds whatever the file is attached as."""
+        self.run("USE warehouse")
+        self.run(f"CREATE VIEW {name} AS {query}")
+        self.run("USE memory")
 
     @contextmanager
     def transaction(self, doing: str, keep: bool = True) -> Iterator[None]:
@@ -90,9 +96,9 @@ def _migrate(engine: duckdb.DuckDBPyConnection, where: str) -> None:
     for name, columns in _TABLES.items():
         engine.execute(f"CREATE TABLE IF NOT EXISTS {OURS}.{name} ({columns})")
     [(version,)] = engine.execute(f"SELECT coalesce(max(version), 0) FROM {OURS}.version").fetchall()
-    if version > _VERSION:
-        raise PermanentError(f"{where} was written by a later release of this program — use that one")
-    if version < _VERSION:
+    if version not in (0, _VERSION):
+        raise PermanentError(f"{where} was written by another release of this program — use that one, or remove it and build anew")
+    if not version:
         engine.execute(f"INSERT INTO {OURS}.version VALUES ({_VERSION})")
 
 
@@ -102,6 +108,7 @@ _TABLES = {
     "upstream VARCHAR, rows_read BIGINT, rows_without_key BIGINT, keys BIGINT, made_at TIMESTAMPTZ",
     "batches": "model VARCHAR, sequence BIGINT, batch VARCHAR, rows BIGINT",
     "tables": "model VARCHAR, schema_name VARCHAR, table_name VARCHAR, value VARCHAR",
+    "kept": "name VARCHAR, key VARCHAR, made_by VARCHAR",
     "noted": "model VARCHAR, sequence BIGINT",
     "published": "model VARCHAR, schema_name VARCHAR, table_name VARCHAR, sequence BIGINT",
     "files": "source VARCHAR, number BIGINT, name VARCHAR",
