@@ -58,6 +58,7 @@ screenshots: setup servers  ## Take the pictures of the documentation anew, in D
 lock: setup  ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
 	$(BIN)/uv pip compile --quiet --group bench --constraints requirements.lock --generate-hashes --no-emit-index-url --no-header --upgrade -o benchmarks/requirements.lock
+	$(BIN)/uv pip compile --quiet --group bench-dbt --generate-hashes --no-emit-index-url --no-header --upgrade -o benchmarks/requirements-dbt.lock
 
 clean:
-	rm -rf .venv .venv-bench .demo .flows .dagster
+	rm -rf .venv .venv-bench .venv-dbt .demo .flows .dagster

@@ -36,6 +36,12 @@ def peer(module: str, *arguments: object) -> list[str]:
     return [str(_BENCH / "python"), str(HERE / "peers" / f"{module}.py"), *map(str, arguments)]
 
 
+def dbt(module: str, *arguments: object) -> list[str]:
+    """The same, in dbt's environment; empty if it is not installed."""
+    python = HERE.parent / ".venv-dbt/bin/python"
+    return [str(python), str(HERE / "peers" / f"{module}.py"), *map(str, arguments)] if python.exists() else []
+
+
 def program(name: str) -> Path:
     """A program that ``make bench`` installed."""
     return _BENCH / name

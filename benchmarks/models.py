@@ -5,15 +5,19 @@ that began in the interval before, one in a hundred in the last hour, one in a t
 stream job writes.
 """
 
+import json
 import statistics
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from benchmarks.contest import dbt
 from benchmarks.sections import Goal, Section, Sizes
 from flow_assets.models.build import build
 from flow_assets.project import Project
@@ -42,6 +46,13 @@ RECOMPUTED = {
     "FROM (FROM {} QUALIFY row_number() OVER (PARTITION BY id ORDER BY happened) = 1) GROUP BY visit",
     "latest": "FROM {} QUALIFY row_number() OVER (PARTITION BY visit ORDER BY happened DESC, id DESC) = 1",
 }
+DBT = {
+    "anew_delete_insert": "incremental (delete+insert) over all events of the visits",
+    "anew_merge": "incremental (merge) over all events of the visits",
+    "window_delete_insert": "incremental (delete+insert) over six hours: loses what is later",
+    "table": "table",
+    "command": "the command `dbt run` with one of them, all in all",
+}
 
 
 def measured(sizes: Sizes, place: Path) -> Section:
@@ -60,12 +71,37 @@ def measured(sizes: Sizes, place: Path) -> Section:
         goals.append(Goal("(m)", f"{name}: an interval with {many // few} × the history: × the time", large / small, at_most=1.3))
     text = f"{rows:,} events an interval; medians of {sizes.runs} intervals, each built by itself. "
     text += f"{many:,} intervals are {many * rows:,} events.\n\n"
+    lines += ["", *_dbt_lines(found, few, many)]
     return Section(
         "Models: cost of an interval as history grows",
         text + "\n".join(lines),
         goals,
         [{"history": history, **times} for history, times in found.items()],
     )
+
+
+def _dbt_lines(found: dict[int, dict[str, float]], few: int, many: int) -> list[str]:
+    head = "dbt-duckdb, the distinct count of above, over a table in its own file: what dbt says the model takes"
+    lines = [f"| {head} | {few} intervals before, ms | {many:,} before, ms | × | × time of flow_assets |", "|---|---|---|---|---|"]
+    for name, told in DBT.items():
+        small, large = (found[history].get(f"dbt {name}") for history in (few, many))
+        if small is None or large is None:
+            return ["dbt is not installed: `make bench` does."]
+        lines.append(f"| {told} | {small:,.0f} | {large:,.0f} | {large / small:.2f} | {large / found[many]['anew']:.2f} |")
+    return lines
+
+
+def _dbt(folder: Path, history: int) -> dict[str, float]:
+    """Milliseconds that dbt's models take in the same intervals."""
+    added = pa.table(DeltaTable(folder / "data/events").get_add_actions(flatten=True)).sort_by("modification_time")
+    files = [str(folder / "data/events" / path) for path in added["path"].to_pylist()]
+    job = folder / "dbt.json"
+    job.write_text(json.dumps({"history": files[:history], "next": files[history:]}))
+    command = dbt("dbt_models", folder / "dbt", job)
+    if not command:
+        return {}
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return {f"dbt {name}": 1000 * seconds for name, seconds in json.loads(said.splitlines()[-1]).items()}
 
 
 def _history(folder: Path, history: int, rows: int, runs: int) -> dict[str, float]:
@@ -86,7 +122,7 @@ def _history(folder: Path, history: int, rows: int, runs: int) -> dict[str, floa
     for name, sql in RECOMPUTED.items():
         taken[f"{name}, anew"] = [_anew(folder, name, sql, files) for _ in range(runs)]
     project.ledger.close()
-    return {name: statistics.median(times[2:] if name in MODELS else times) for name, times in taken.items()}
+    return {name: statistics.median(times[2:] if name in MODELS else times) for name, times in taken.items()} | _dbt(folder, history)
 
 
 def _anew(folder: Path, name: str, sql: str, files: list[str]) -> float:
