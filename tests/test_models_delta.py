@@ -11,7 +11,9 @@ from flow_assets.errors import RetryableError
 from flow_assets.models import build as building
 from flow_assets.models import publish as publishing
 from tests.delta_tables import commit
+from tests.event_tables import s3_options
 from tests.model_world import QUARTER, Row, World, event, world
+from tests.servers.s3 import S3Server
 
 AS_DELTA = "start: 2026-01-01T00:00:00Z\ntarget: {delta: lake/people}\n"
 LATEST = f"type: latest\nsource: events\nkey: who\norder_by: [at, id]\ndeleted_when: gone\n{AS_DELTA}"
@@ -111,3 +113,20 @@ def test_each_value_has_a_delta_table_of_its_own(tmp_path: Path) -> None:
         assert [row["id"] for row in lake(made, "ann_things")] == ["1"]
         assert sorted(row["id"] for row in lake(made, "bob_things")) == ["1", "2"]
         assert DeltaTable(tmp_path / "lake/ann_things").version() == 0, "nothing happened to it"
+
+
+def test_a_delta_table_on_s3_is_kept_as_one_in_a_folder(tmp_path: Path, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", moto_server.key)
+    monkeypatch.setenv("SECRET", moto_server.secret)
+    uri = f"s3://{moto_server.bucket()}/lake/people"
+    access = (
+        f"{{endpoint_url: '{moto_server.endpoint}', region: us-east-1, access_key_id: {{env: KEY}}, secret_access_key: {{env: SECRET}}}}"
+    )
+    on_s3 = LATEST.replace("{delta: lake/people}", f"{{delta: '{uri}', s3: {access}}}")
+    with world(tmp_path, people=on_s3) as made:
+        for load in ([event("1"), event("2", who="bob")], [event("3", minute=5, gone=True)], [event("4", who="eve")]):
+            made.insert(*load)
+            made.build("people")
+        table = DeltaTable(uri, storage_options=s3_options(moto_server))
+        assert sorted(table.to_pyarrow_table()["id"].to_pylist()) == ["2", "4"]
+        assert [one["flow_assets.entry"] for one in table.history()] == ["3", "2", "1"]
