@@ -128,7 +128,7 @@ def put_all(
 
     def put_parts() -> tuple[File, ...]:
         watch = _Watch(plan.tally.written, progress)
-        parts = encode(reading.engine, reading.attach, plan, source.columns, reading.available, spool, watch.read)
+        parts = encode(reading.engine, reading.attach_stretches, plan, source.columns, reading.available, spool, watch.read)
         return _put_parts(line.destination, plan, first.of(parts), watch)
 
     files = reading.repaired(put_parts)

@@ -79,14 +79,24 @@ class Reading:
 
     def attach(self, columns: Sequence[str]) -> str:
         """The FROM clause that offers these columns."""
-        later = {column.name: column for column in self.later}
-        relation = self.scan.attach(self.engine, [name for name in columns if name not in later])
+        [relation] = self._attached(columns, lambda wanted: [self.scan.attach(self.engine, wanted)])
+        return relation
+
+    def attach_stretches(self, columns: Sequence[str]) -> Sequence[str]:
+        """The same, of one stretch of rows after the other; all of them if duplicates are marked, which this connection alone knows."""
         if self.duplicates is not None:
-            relation = duplicates.marked(relation, self.duplicates)
+            return [self.attach(columns)]
+        return self._attached(columns, lambda wanted: self.scan.attach_stretches(self.engine, wanted))
+
+    def _attached(self, columns: Sequence[str], attach: Callable[[Sequence[str]], Sequence[str]]) -> list[str]:
+        later = {column.name: column for column in self.later}
+        relations = attach([name for name in columns if name not in later])
+        if self.duplicates is not None:
+            relations = [duplicates.marked(relation, self.duplicates) for relation in relations]
         nulls = "".join(f", NULL::{later[name].type} AS {identifier(name)}" for name in columns if name in later)
         if not nulls and self.condition is None:
-            return relation
-        return f"(SELECT *{nulls} FROM {relation} WHERE {self.condition or 'true'})"
+            return list(relations)
+        return [f"(SELECT *{nulls} FROM {relation} WHERE {self.condition or 'true'})" for relation in relations]
 
     def repaired(self, query: Callable[[], T]) -> T:
         """What ``query`` gives. If it fails on text that the source can repair, it is run again from its beginning."""

@@ -37,7 +37,7 @@ def deliver_query(files: dict[str, bytes], number: int, sql: str, format_: Mappi
         tally = count(engine, lambda _: "rows", made, COLUMNS, available, span.start)
         there = LocalDestination(name="there", type="local", root="x")
         plan = plan_delivery(made, there, span, (0, 1), available[1:], tally, "hash")
-        parts = list(encode(engine, lambda _: "rows", plan, COLUMNS, available, spool, lambda _: None))
+        parts = list(encode(engine, lambda _: ["rows"], plan, COLUMNS, available, spool, lambda _: None))
     listed = []
     for part in parts:
         path, data = plan.names.part(part.partition, part.number), part.file.read_bytes()

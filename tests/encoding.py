@@ -46,13 +46,10 @@ def encoded(
         available = tuple(Column(row[0], row[1]) for row in described)
         lock(engine, [])
 
-        def attach(_: object) -> str:
-            return "rows"
-
-        tally = count(engine, attach, made, COLUMNS, available, INTERVAL.start)
+        tally = count(engine, lambda _: "rows", made, COLUMNS, available, INTERVAL.start)
         columns = [column for column in available if deliver is None or column.name in deliver]
         plan = plan_delivery(made, LocalDestination(name="there", type="local", root="x"), INTERVAL, (0, 1), columns, tally, "hash")
-        parts = list(encode(engine, attach, plan, COLUMNS, available, folder, lambda _: None))
+        parts = list(encode(engine, lambda _: ["rows"], plan, COLUMNS, available, folder, lambda _: None))
     return plan, parts
 
 

@@ -12,11 +12,15 @@ from flow_assets.errors import BusyError, PermanentError, RetryableError, SpecEr
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report
 from flow_assets.ledger.store import Ledger
+from flow_assets.project import Project
 from flow_assets.reading import Line
+from flow_assets.sources import parquet_scan
+from flow_assets.spec.load import load_specs
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource
 from tests.consumer import counted
-from tests.lines import FLOW, NOW, QUARTER, START, events, late_rows, line, quarter
+from tests.delta_tables import commit
+from tests.lines import FLOW, NOW, QUARTER, START, events, late_rows, line, quarter, write_specs
 
 
 @pytest.fixture
@@ -319,3 +323,23 @@ def test_a_lost_ledger_takes_over_all_that_was_delivered_before_anything_new_is(
         outcomes = [deliver(feed, quarter(number), now=NOW).outcome for number in range(4)]
     assert outcomes == ["adopted", "delivered", "already", "delivered"]
     assert counted(destination.files) == dict.fromkeys(range(4), 1)
+
+
+def test_the_bytes_are_the_same_whatever_the_rows_are_cut_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of several commits are made side by side; a filter, a late column, and files that lack it are among them."""
+    sent = []
+    for name, cells in (("whole", 10**9), ("cut", 5)):
+        monkeypatch.setattr(parquet_scan, "CELLS_PER_STRETCH", cells)
+        folder = tmp_path / name
+        for minute in range(1, 9):
+            rows = events(*((10 * minute + n, minute) for n in range(minute)))
+            commit(folder / "data/events", rows.append_column("late", rows["n"]) if minute > 4 else rows, START + timedelta(minutes=minute))
+        write_specs(folder, FLOW + "    where: n % 3 <> 0\n")
+        project = Project.open(load_specs(folder / "flow_specs"), folder / ".flows")
+        with project.line("feed") as line:
+            [interval] = project.due("feed", START + timedelta(minutes=15))
+            manifest = deliver(line, interval, now=START + timedelta(hours=1)).manifest
+        project.ledger.close()
+        sent.append([(file.path, file.rows, file.sha256) for file in manifest.files])
+    assert sent[0] == sent[1]
+    assert sum(rows for _, rows, _ in sent[0]) == 24

@@ -59,6 +59,12 @@ class Scan(Protocol):
             PermanentError: the source has no such column.
         """
 
+    def attach_stretches(self, engine: DuckDBPyConnection, columns: Sequence[str]) -> Sequence[str]:
+        """The same in FROM clauses of one stretch of rows after the other, which cursors of the engine may read side by side.
+
+        One clause, if they may not, or if the rows are too few for it to pay.
+        """
+
     def repair(self, error: Exception) -> str | None:
         """Whether a query that failed with ``error`` can now be run again, from its ``attach`` on: None if not.
 

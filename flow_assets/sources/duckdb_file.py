@@ -65,6 +65,9 @@ class DuckDBScan:
         engine.register(_RELATION, rows)
         return _RELATION
 
+    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Sequence[str]:
+        return [self.attach(engine, columns)]
+
     def repair(self, error: Exception) -> str | None:  # noqa: ARG002  # a DuckDB file holds valid text only
         return None
 

@@ -22,6 +22,8 @@ from flow_assets.sources.places import Place
 from flow_assets.sources.utf8 import Repair, repair_files
 from flow_assets.stages.values import identifier, literal
 
+CELLS_PER_STRETCH = 4_000_000
+"""Planning a query for fewer takes a good part of the time that it saves."""
 _NOT_TEXT = "Invalid string encoding found in Parquet file"
 
 
@@ -97,16 +99,22 @@ class ParquetScan:
             shutil.rmtree(self._repaired, ignore_errors=True)
 
     def attach(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:  # noqa: ARG002  # the engine reads files by itself
+        return self._rows_of(self._files, columns)
+
+    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+        return [self._rows_of(files, columns) for files in _stretches(self._files, CELLS_PER_STRETCH // (len(columns) + 1))]
+
+    def _rows_of(self, of: Sequence[DataFile], columns: Sequence[str]) -> str:
         numbered = [f"CAST(file_index AS INTEGER) AS {FILE}"] if FILE in columns else []
         wanted = list({name.lower(): self._column(name) for name in columns if name != FILE}.values())
-        if not self._files:
+        if not of:
             none = [f"NULL::{one.column.type} AS {identifier(one.column.name)}" for one in wanted]
             return f"(SELECT {_listed(none + [f'NULL::INTEGER AS {FILE}' for _ in numbered])} WHERE false)"
         deciding = [self._column(self._span.column)] if self._span else []
         read = {one.column.name: f"c{number}" for number, one in enumerate([*wanted, *deciding]) if not one.told}
-        selected = _listed([*(f"{self._value(one, read)} AS {identifier(one.column.name)}" for one in wanted), *numbered])
-        where = f" WHERE {self._condition(self._span, read)}" if self._span else ""
-        return f"(SELECT {selected} FROM {self._relation(read)}{where})"
+        selected = _listed([*(f"{self._value(of, one, read)} AS {identifier(one.column.name)}" for one in wanted), *numbered])
+        where = f" WHERE {self._condition(of, self._span, read)}" if self._span else ""
+        return f"(SELECT {selected} FROM {self._relation(of, read)}{where})"
 
     def repair(self, error: Exception) -> str | None:
         if self._repair or self._repaired is None or not any(_NOT_TEXT in str(cause) for cause in _causes(error)):
@@ -121,9 +129,9 @@ class ParquetScan:
             return found
         raise PermanentError(f"source {self._name} has no column {name} at this point of its history — correct the flow")
 
-    def _relation(self, read: Mapping[str, str]) -> str:
+    def _relation(self, of: Sequence[DataFile], read: Mapping[str, str]) -> str:
         told = {**self._spoken, **(self._repair.files if self._repair else {})}
-        files = _listed(literal(told[file.path]) for file in self._files)
+        files = _listed(literal(told[file.path]) for file in of)
         entries = [self._entry(self._column(name), alias) for name, alias in read.items()]
         schema = _listed(entries or ["'': {name: 'none', type: 'BOOLEAN', default_value: NULL}"])
         return f"read_parquet([{files}], schema = MAP {{{schema}}}, hive_partitioning = false)"
@@ -132,18 +140,18 @@ class ParquetScan:
     def _entry(one: StoredColumn, alias: str) -> str:
         return f"{literal(one.stored)}: {{name: {literal(alias)}, type: {literal(one.column.type)}, default_value: NULL}}"
 
-    def _value(self, one: StoredColumn, read: Mapping[str, str]) -> str:
+    def _value(self, of: Sequence[DataFile], one: StoredColumn, read: Mapping[str, str]) -> str:
         if not one.told:
             return read[one.column.name]
-        values = [file.values.get(one.stored) for file in self._files]
+        values = [file.values.get(one.stored) for file in of]
         texts = ["NULL" if value is None else literal(value) for value in values]
         if len(set(texts)) == 1:
             return f"CAST({texts[0]} AS {one.column.type})"
         return f"CAST(([{_listed(texts)}])[CAST(file_index AS BIGINT) + 1] AS {one.column.type})"
 
-    def _condition(self, span: Span, read: Mapping[str, str]) -> str:
+    def _condition(self, of: Sequence[DataFile], span: Span, read: Mapping[str, str]) -> str:
         one = self._column(span.column)
-        return sql_between(self._value(one, read), one.column.type, span.after, span.upto)
+        return sql_between(self._value(of, one, read), one.column.type, span.after, span.upto)
 
 
 @contextmanager
@@ -163,6 +171,17 @@ def open_scan(
     """
     with closing(ParquetScan(name, place, files, columns, span, lasting, batches)) as scan:
         yield scan
+
+
+def _stretches(files: Sequence[DataFile], rows: int) -> Iterator[Sequence[DataFile]]:
+    """Files that follow one another, cut wherever so many rows have come together; not at all where their numbers of rows are unknown."""
+    begins, so_far = 0, 0
+    for number, file in enumerate(files):
+        if so_far >= rows:
+            yield files[begins:number]
+            begins, so_far = number, 0
+        so_far += file.rows or 0
+    yield files[begins:]
 
 
 def _listed(texts: Iterator[str] | Sequence[str]) -> str:

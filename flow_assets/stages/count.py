@@ -1,7 +1,7 @@
 """How many rows will there be? Counts an interval's rows by what becomes of them, reading only the columns that decide it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -15,9 +15,12 @@ from flow_assets.plan.lateness import Late
 from flow_assets.plan.partitions import LENGTHS
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.source import SourceColumns
-from flow_assets.stages.encode import Attach, bucket_key, event_time_column
+from flow_assets.stages.encode import bucket_key, event_time_column
 from flow_assets.stages.engine import engine_errors
 from flow_assets.stages.shape import UNKNOWN_BUCKET, columns_deciding, tally_query
+
+Attach = Callable[[Sequence[str]], str]
+"""Gives the FROM clause that offers the named columns."""
 
 Written = tuple[int, int | None, int, int | None]
 """Rows to write, as the query counts them: bucket, seconds of lateness, how many, earliest event in µs since 1970."""

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,7 @@ from flow_assets.stages.lines import header, lines
 from flow_assets.stages.parts import Part
 from flow_assets.stages.shape import BUCKET, UNKNOWN_BUCKET, columns_needed, rows_query
 from flow_assets.stages.split import Writer, ahead, by_bucket, split
+from flow_assets.stages.stretches import in_order
 from flow_assets.stages.text import BLOCK_BYTES, Compressor, TextWriter
 from flow_assets.stages.values import column_typed, identifier
 
@@ -32,13 +35,13 @@ _BYTES_PER_FIELD: Final = 20
 """What a field takes in a line, roughly."""
 _CELLS_PER_BATCH: Final = 500_000
 
-Attach = Callable[[Sequence[str]], str]
-"""Gives the FROM clause that offers the named columns."""
+AttachStretches = Callable[[Sequence[str]], Sequence[str]]
+"""Gives the FROM clauses that offer the named columns, of one stretch of rows after the other."""
 
 
 def encode(
     engine: duckdb.DuckDBPyConnection,
-    attach: Attach,
+    attach: AttachStretches,
     plan: DeliveryPlan,
     source: SourceColumns,
     available: Sequence[Column],
@@ -55,16 +58,32 @@ def encode(
     expected = {_bucket(flow.partition_by, partition.key): partition.rows for partition in plan.partitions}
     if not expected:
         return
-    relation = attach(columns_needed(flow, source, plan.columns, available))
-    query = _query(flow, source, event_time_column(source, available), relation, plan.columns)
+    moment = event_time_column(source, available)
+    relations = attach(columns_needed(flow, source, plan.columns, available))
+    queries = [_query(flow, source, moment, relation, plan.columns) for relation in relations]
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4), thread_name_prefix="encode") as pool, engine_errors(f"flow {flow.name}: encode"):
-        reader = engine.execute(query).to_arrow_reader(max(2048, _CELLS_PER_BATCH // (len(plan.columns) + 1)))
-        schema = pa.schema(list(reader.schema)[1:])
-        batches = ahead(_heard(reader, on_rows))
+        schema, batches = _executed(engine, queries, max(2048, _CELLS_PER_BATCH // (len(plan.columns) + 1)))
+        batches = ahead(_heard(batches, on_rows))
         if not _fits(plan):
             batches = ahead(grouped(batches, by_bucket, spool / "filed"))
         compressor = Compressor(pool)
-        yield from split(batches, expected, lambda bucket: _writer(plan, bucket, schema, spool, compressor))
+        yield from split(batches, expected, lambda bucket: _writer(plan, bucket, schema.remove(0), spool, compressor))
+
+
+def _executed(engine: duckdb.DuckDBPyConnection, queries: Sequence[str], rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """What queries give, in their order: the schema, and batches of about so many rows. Several run at a time, if threads are there."""
+    if len(queries) == 1:
+        reader = engine.execute(queries[0]).to_arrow_reader(rows)
+        return reader.schema, iter(reader)
+
+    @contextmanager
+    def executed(query: str) -> Iterator[Iterator[pa.RecordBatch]]:
+        with engine.cursor() as cursor:
+            yield iter(cursor.execute(query).to_arrow_reader(rows))
+
+    [(threads,)] = engine.execute("SELECT current_setting('threads')").fetchall()
+    schema = engine.execute(f"{queries[0]} LIMIT 0").to_arrow_table().schema
+    return schema, in_order([partial(executed, query) for query in queries], threads)
 
 
 def event_time_column(source: SourceColumns, available: Sequence[Column]) -> Column:
@@ -110,7 +129,7 @@ def _writer(plan: DeliveryPlan, bucket: int, schema: pa.Schema, spool: Path, com
     return TextWriter(spool, key, header(format_, plan.columns), format_.compression == "gzip", format_.max_file_bytes, compressor)
 
 
-def _heard(reader: pa.RecordBatchReader, on_rows: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
-    for batch in reader:
+def _heard(batches: Iterator[pa.RecordBatch], on_rows: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
         on_rows(len(batch))
         yield batch

@@ -37,7 +37,7 @@ def open_engine(spool: Path, threads: int | None = None) -> Iterator[duckdb.Duck
         "arrow_large_buffer_size": True,
     }
     with duckdb.connect(":memory:", config=config) as engine:
-        engine.execute("SET TimeZone = 'UTC'")
+        engine.execute("SET GLOBAL TimeZone = 'UTC'")
         engine.execute("SET enable_progress_bar = false")  # in interactive sessions it would print among our own output
         engine.execute(f"SET streaming_buffer_size = '{STREAM_BUFFER}'")
         yield engine

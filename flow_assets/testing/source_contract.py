@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flow_assets.errors import PermanentError
+from flow_assets.sources import parquet_scan
 from flow_assets.testing.event_table import (
     BEGIN,
     MINUTE,
@@ -122,6 +123,18 @@ class SourceContract:
         assert numbers_between(table.open(), tmp_path, 0, 2) == shuffled
         table.append(events([20_000]), BEGIN + 3 * MINUTE)
         assert numbers_between(table.open(), tmp_path, 0, 2) == shuffled
+
+    def test_stretches_of_rows_give_them_in_the_same_order(
+        self, table: EventTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(parquet_scan, "CELLS_PER_STRETCH", 20)
+        for minute in range(1, 6):
+            table.append(events(range(minute * 10, minute * 10 + minute)), BEGIN + minute * MINUTE)
+        with between(table.open(), 0, 5) as scan, locked(scan, tmp_path) as engine:
+            stretches = scan.attach_stretches(engine, ["n"])
+            found = [n for relation in stretches for (n,) in engine.execute(f"SELECT n FROM {relation}").fetchall()]
+            assert found == [row["n"] for row in query(engine, scan, ["n"]).to_pylist()]
+            assert len(found) == 15
 
     def test_a_scan_is_queried_more_than_once_with_other_columns(self, filled: EventTable, tmp_path: Path) -> None:
         with between(filled.open(), 0, 3) as scan, locked(scan, tmp_path) as engine:
