@@ -56,6 +56,7 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
     from flow_assets.sources.opening import open_source
     from flow_assets.spec.check import check_columns, sensitive_problems
     from flow_assets.spec.check_models import check_model_columns
+    from flow_assets.spec.meanings import unknown_properties
 
     for name, source in specs.sources.items():
         readers = [flow for flow in specs.flows.values() if flow.source == name]
@@ -80,6 +81,7 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
         for model in models:
             yield from check_model_columns(model, specs, columns)
         yield from sensitive_problems(name, specs, columns)
+        yield from unknown_properties(name, specs, columns)
 
 
 @command
