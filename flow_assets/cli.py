@@ -10,6 +10,7 @@ import click
 from flow_assets.alert_command import alert
 from flow_assets.audit_command import audit
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
+from flow_assets.docs_command import docs
 from flow_assets.doctor_command import doctor
 from flow_assets.erase_command import erase
 from flow_assets.errors import FlowError, Problem, SpecError
@@ -225,6 +226,7 @@ command(audit)
 command(erase)
 command(alert)
 command(doctor)
+command(docs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
