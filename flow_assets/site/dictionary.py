@@ -35,6 +35,11 @@ def properties(specs: Specs, source: Source, columns: Iterable[Column], seen: Se
     return tuple(_property(specs, source, column, seen, flow) for column in columns)
 
 
+def exemplified(specs: Specs, source: Source) -> list[str]:
+    """The properties whose words give an example."""
+    return [entry.name for entry in specs.catalogues.get(source.name, {}).values() if entry.property.example]
+
+
 def _property(specs: Specs, source: Source, column: Column, seen: Seen, flow: Flow | None) -> Property:
     said = specs.meaning(source.name, column.name)
     roles = [PARTS[part] for part, name in source.columns.model_dump(exclude_none=True).items() if name.lower() == column.name.lower()]

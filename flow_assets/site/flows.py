@@ -18,7 +18,7 @@ from flow_assets.plan.names import layout_of, manifest_path
 from flow_assets.plan.partitions import partition_key
 from flow_assets.plan.picture import Day, drawing
 from flow_assets.project import Project
-from flow_assets.site.dictionary import Property, properties
+from flow_assets.site.dictionary import Property, exemplified, properties
 from flow_assets.site.loading import Arrival, Snippet, snippets
 from flow_assets.site.sample import Seen, Table
 from flow_assets.site.schemas import Change, changes
@@ -100,7 +100,7 @@ def flow_page(project: Project, flow: Flow, known: Standing, table: Table | None
     told, schemas = chronicle.last(flow.name, LAST), chronicle.schemas(flow.name)
     delivered = tuple(Column(column.name, column.type) for column in schemas[-1].columns) if schemas else ()
     columns = _columns(flow, source, table, delivered)
-    seen = table.seen(columns, kept(flow, source.columns)) if table and columns else Seen()
+    seen = table.seen(columns, kept(flow, source.columns), exemplified(specs, source)) if table and columns else Seen()
     arrival, is_example = _arrival(project, flow, told, chronicle.newest_part(flow.name))
     newest = known.health[flow.name].delivered_until
     return FlowPage(

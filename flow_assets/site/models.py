@@ -16,6 +16,8 @@ from flow_assets.project import Project
 from flow_assets.site.dictionary import Property
 from flow_assets.site.words import CADENCES
 from flow_assets.spec.models import AggregateModel, Model
+from flow_assets.spec.properties import Property as Words
+from flow_assets.spec.source import ModelSource
 from flow_assets.spec.specs import Specs
 from flow_assets.stages.engine import engine_errors
 from flow_assets.stages.values import identifier
@@ -100,16 +102,24 @@ def _properties(specs: Specs, model: Model, kept: Kept | None) -> list[Property]
 
 def _property(specs: Specs, model: Model, name: str, measures: Mapping[str, str], kept: Kept | None) -> Property:
     source = getattr(model, "source", None)
-    said = None if source is None or name in measures else specs.meaning(source, name)
+    said = _said(specs, model, name, None if name in measures else source)
     sensitive = source is not None and name.lower() in {one.lower() for one in specs.sources[source].sensitive or ()}
+    measure = f"{measures[name][:1].upper()}{measures[name][1:]}." if name in measures else ""
     return Property(
         name,
-        (kept.columns.get(name, "") if kept else "") or (said.type if said and said.type else ""),
-        measures[name].capitalize() + "." if name in measures else said.description if said else "",
+        (kept.columns.get(name, "") if kept else "") or (said.type or "" if said else ""),
+        (said.description if said else "") or measure,
         (said.example or "") if said else "",
         kept.nulls.get(name) if kept else None,
         (*(["key"] if name in model.key else []), *(["sensitive"] if sensitive else [])),
     )
+
+
+def _said(specs: Specs, model: Model, name: str, source: str | None) -> Words | None:
+    """What is said of a column by the source that delivers the model, else by the one that it is made of."""
+    over = [other.name for other in specs.sources.values() if isinstance(other, ModelSource) and other.model == model.name]
+    found = (specs.meaning(one, name) for one in [*over, *([source] if source else [])])
+    return next((words for words in found if words), None)
 
 
 def _kept(project: Project, model: Model) -> Kept | None:

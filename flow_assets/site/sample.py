@@ -4,7 +4,7 @@ Rows of visitors who refused, and of those who must be forgotten, are left out o
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -55,27 +55,35 @@ class Table:
     engine: duckdb.DuckDBPyConnection
     masked: frozenset[str] | None
     """Columns whose values are not shown, in lower case; None: the source does not say which they are, so none is."""
+    _told: dict[tuple[str, ...], Seen] = field(default_factory=dict)
 
-    def seen(self, columns: Sequence[Column], condition: str = "true") -> Seen:
-        """What the sample tells of the rows that meet a condition; nothing if that fails."""
-        shown = [column for column in columns if self.masked is not None and column.name.lower() not in self.masked]
-        counts = [f"count({identifier(column.name)})" for column in columns]
+    def seen(self, columns: Sequence[Column], condition: str = "true", exemplified: Collection[str] = ()) -> Seen:
+        """What the sample tells of the rows that meet a condition; nothing if that fails. ``exemplified`` columns have examples already."""
+        asked = condition, *(column.name for column in columns)  # many flows ask the same
+        if asked not in self._told:
+            self._told[asked] = self._seen(columns, condition, exemplified)
+        return self._told[asked]
+
+    def _seen(self, columns: Sequence[Column], condition: str, exemplified: Collection[str]) -> Seen:
+        hidden = {name.lower() for name in exemplified} | (self.masked or set())
+        shown = [column for column in columns if self.masked is not None and column.name.lower() not in hidden]
+        counts = [f"count({identifier(column.name)}) AS _count{number}" for number, column in enumerate(columns)]
         common = [f"mode({identifier(column.name)}) AS {identifier(column.name)}" for column in shown]
+        texts = [f"left({column_text(column)}, {CHARACTERS + 1})" for column in shown]
+        counted = f"SELECT {', '.join(['count(*) AS _count', *counts])} FROM chosen"
+        picked = f", (SELECT {', '.join(common)} FROM (FROM chosen LIMIT {ENOUGH}))" if common else ""
+        listed = ", ".join(["_count", *(f"_count{number}" for number in range(len(columns))), *texts])
         try:
             with engine_errors("look at the sample"):
-                [(rows, *found)] = self.engine.execute(f"SELECT count(*), {', '.join(counts)} FROM sample WHERE {condition}").fetchall()
-                values = self._texts(shown, f"SELECT {', '.join(common)} FROM sample WHERE {condition}") if shown and rows else ()
+                query = f"WITH chosen AS (FROM sample WHERE {condition}) SELECT {listed} FROM ({counted}){picked}"
+                [(rows, *found)] = self.engine.execute(query).fetchall()
         except FlowError:
             return Seen()
-        nulls = {column.name: 1 - count / rows for column, count in zip(columns, found, strict=True)} if rows else {}
-        texts = zip(shown, values, strict=True) if values else ()
-        return Seen(rows, nulls, {column.name: _cut(text) for column, text in texts if text is not None and text != ""})
-
-    def _texts(self, columns: Sequence[Column], query: str) -> Sequence[str | None]:
-        """The one row of a query, as it is delivered in text."""
-        listed = ", ".join(f"left({column_text(column)}, {CHARACTERS + 1})" for column in columns)
-        [row] = self.engine.execute(f"SELECT {listed} FROM ({query})").fetchall()
-        return row
+        if not rows:
+            return Seen()
+        nulls = {column.name: 1 - count / rows for column, count in zip(columns, found[: len(columns)], strict=True)}
+        values = zip(shown, found[len(columns) :], strict=True)
+        return Seen(rows, nulls, {column.name: _cut(text) for column, text in values if text})
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flow_assets.plan.columns import Column
-from flow_assets.site.dictionary import Property, properties
+from flow_assets.site.dictionary import Property, exemplified, properties
 from flow_assets.site.sample import Seen, Table
 from flow_assets.site.words import duration
 from flow_assets.sources.contract import Freshest
@@ -36,7 +36,7 @@ class SourcePage:
 def source_page(specs: Specs, source: Source, table: Table | None) -> SourcePage:
     """The page of a source; ``table`` is None if it cannot be read."""
     columns = table.columns if table else _named(specs, source)
-    seen = table.seen(columns) if table else Seen()
+    seen = table.seen(columns, exemplified=exemplified(specs, source)) if table else Seen()
     return SourcePage(
         source,
         KINDS[source.type],
