@@ -35,7 +35,7 @@ properties:
   price: {{description: "What it cost, in euro.", example: "9.90"}}
   page: '{HOSTILE.replace("'", "''")}'
 """,
-    "sources/words.csv": "name,description,example\nvisitor,Who it was.,v-0000\nagreed,Whether the visitor agreed.,\n",
+    "sources/words.csv": "name,description,example\nvisitor,Who it was.,\nagreed,Whether the visitor agreed.,\n",
     "sources/visits.yaml": "type: model\nmodel: visits\ncolumns: {event_time: first_seen}\nproperties: {events: How many events.}\n",
     "models/visits.yaml": """\
 description: One row for each visitor
@@ -93,7 +93,7 @@ enabled: false
 def write_events(project: Path, number: int, changed: bool = False) -> None:
     """Forty events of a quarter of an hour; one in four visitors refused, one page in eight is hostile, half of the prices are unknown."""
     begin = START + number * QUARTER
-    moments = [begin + timedelta(seconds=20 * n) for n in range(40)]
+    moments = [begin + timedelta(seconds=20 * n + 1) for n in range(40)]
     late = [moment - timedelta(minutes=20) if n % 10 == 9 else moment for n, moment in enumerate(moments)]
     columns = {
         "id": pa.array([f"e{number}-{n}" for n in range(40)]),
