@@ -1,7 +1,10 @@
 """Pages for those who receive what flows deliver: what they say, what they never say, and that their lines to copy work."""
 
+import csv
+import gzip
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -187,3 +190,20 @@ def test_search_knows_each_property_of_each_page_once(project: Path) -> None:
     script = (project / "site/pages.js").read_text()
     assert script.count('"price"') == 1
     assert "what visitors did, for the growth team team:growth ada@example.com" in script
+
+
+def test_the_lines_for_postgresql_load_a_file_that_the_newest_report_lists(
+    project: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    html = (project / "site/flows/feed.html").read_text()
+    [part] = re.findall(r"A part (\S+ \S+csv\.gz)", Seen(html).text)
+    with gzip.open(f"delivered/{part}", "rt") as file:
+        head, *delivered = csv.reader(file, delimiter=";")
+    columns = ", ".join(f'"{name}" text' for name in [*head, "_flow_file"])
+    notes = "CREATE TABLE flow_files (path text, state text); CREATE TABLE flow_loads (report text);"
+    said = f"CREATE TABLE feed ({columns}); {notes}\n{snippet(html, 'PostgreSQL')}SELECT id, page, _flow_file FROM feed;\n"
+    url = postgres_url.replace("+psycopg2", "")
+    done = subprocess.run(["psql", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", url], input=said, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == sorted(f"{row[0]}|{row[5]}|{part}" for row in delivered)
