@@ -10,6 +10,7 @@ import click
 from flow_assets.alert_command import alert
 from flow_assets.audit_command import audit
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
+from flow_assets.docs_command import docs
 from flow_assets.doctor_command import doctor
 from flow_assets.erase_command import erase
 from flow_assets.errors import FlowError, Problem, SpecError
@@ -56,6 +57,7 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
     from flow_assets.sources.opening import open_source
     from flow_assets.spec.check import check_columns, sensitive_problems
     from flow_assets.spec.check_models import check_model_columns
+    from flow_assets.spec.meanings import unknown_properties
 
     for name, source in specs.sources.items():
         readers = [flow for flow in specs.flows.values() if flow.source == name]
@@ -80,6 +82,7 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
         for model in models:
             yield from check_model_columns(model, specs, columns)
         yield from sensitive_problems(name, specs, columns)
+        yield from unknown_properties(name, specs, columns)
 
 
 @command
@@ -223,6 +226,7 @@ command(audit)
 command(erase)
 command(alert)
 command(doctor)
+command(docs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

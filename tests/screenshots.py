@@ -26,6 +26,7 @@ from flow_assets.errors import PermanentError
 from flow_assets.ledger.deliveries import interval_of
 from flow_assets.plan.intervals import intervals_between
 from flow_assets.project import Project
+from flow_assets.site.build import build
 from flow_assets.spec.load import load_specs
 from tests.dagster_flows import definitions, materialize
 from tests.dagster_processes import ROOT, daemon, wait_for, webserver
@@ -142,6 +143,19 @@ def shoot(page: Any, url: str, text: str, file: Path) -> None:
     assert file.stat().st_size < LARGEST, f"{file} is too large"
 
 
+def take_site(project: Project, folder: Path) -> None:
+    """A flow's page of the site that ``flows docs`` builds."""
+    from playwright.sync_api import sync_playwright
+
+    build(project, folder, datetime.now(UTC))
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 1480})
+        page.goto(f"file://{folder.absolute()}/flows/shop_feed.html")
+        page.screenshot(path=IMAGES / "site.png")
+        browser.close()
+
+
 def shots(newest: str, failed: str, run: str) -> dict[str, tuple[str, str, tuple[int, int]]]:
     """What is looked at when a file is missing, in this order."""
     return {
@@ -177,6 +191,7 @@ def main(folder: Path) -> None:
             time.sleep(20)  # until the last events are told
             failed, newest = project.ledger.failures("stock_feed"), project.ledger.last_delivery("shop_feed")
             assert newest is not None
+            take_site(project, folder / "site")
             take(address, shots(interval_of(newest.manifest).key, failed[0].interval.key, run_that_failed(folder) or ""))
         project.ledger.close()
 

@@ -8,6 +8,7 @@ import dagster as dg
 from flow_assets.ledger.manifest import SchemaColumn
 from flow_assets.spec.durations import format_duration
 from flow_assets.spec.flow import Exclude, Flow, Include
+from flow_assets.spec.meanings import described_here
 from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Specs
 
@@ -27,7 +28,7 @@ def declared_columns(specs: Specs, flow: Flow) -> dict[str, Any]:
     source = specs.sources[flow.source]
     excluded = {*source.unavailable, *(flow.properties.exclude if isinstance(flow.properties, Exclude) else ())}
     named = flow.properties.include if isinstance(flow.properties, Include) else _named(source, flow)
-    columns = [_column(name, UNTOLD, source, flow) for name in named if name not in excluded]
+    columns = [_column(name, UNTOLD, specs, source, flow) for name in named if name not in excluded]
     others = () if isinstance(flow.properties, Include) else ("and all other columns",)
     return _metadata(columns, others)
 
@@ -36,8 +37,16 @@ def delivered_columns(schema: Sequence[SchemaColumn], specs: Specs, flow: str, s
     """The delivered columns as metadata, unless they are so many that every event would carry them in vain: then their number."""
     if len(schema) > MAX_COLUMNS:
         return {"columns": len(schema)}
-    said = specs.sources.get(source), specs.flows.get(flow)
+    said = specs, specs.sources.get(source), specs.flows.get(flow)
     return _metadata([_column(column.name, column.type, *said) for column in schema])
+
+
+def source_columns(specs: Specs, source: Source) -> dict[str, Any]:
+    """The columns of a table that its spec names, as metadata: those with a part of their own, and those that somebody described."""
+    named = [*source.columns.model_dump(exclude_none=True).values(), *(source.sensitive or ())]
+    names = dict.fromkeys([*named, *described_here(specs.catalogues.get(source.name, {}), named)])
+    columns = [_column(name, _said(specs, source, name), specs, source, None) for name in names]
+    return _metadata(columns, ["and all other columns"]) if len(columns) <= MAX_COLUMNS else {"columns": len(columns)}
 
 
 def _metadata(columns: Sequence[dg.TableColumn], others: Sequence[str] = ()) -> dict[str, Any]:
@@ -51,14 +60,21 @@ def _named(source: Source, flow: Flow) -> list[str]:
     return list(dict.fromkeys([*source.columns.model_dump(exclude_none=True).values(), *key, *(source.sensitive or ())]))
 
 
-def _column(name: str, type_: str, source: Source | None, flow: Flow | None) -> dg.TableColumn:
+def _said(specs: Specs, source: Source, name: str) -> str:
+    meaning = specs.meaning(source.name, name)
+    return (meaning and meaning.type) or UNTOLD
+
+
+def _column(name: str, type_: str, specs: Specs, source: Source | None, flow: Flow | None) -> dg.TableColumn:
     if source is None:
         return dg.TableColumn(name, type_)
     parts = [part for part, column in _parts(source).items() if column == name.lower()]
     sensitive = name.lower() in {one.lower() for one in source.sensitive or ()}
     tags = dict.fromkeys([*parts, *(["sensitive"] if sensitive else [])], "")
     constraints = _constraints(name, parts, flow) if flow else None
-    return dg.TableColumn(name, type_, " ".join(MEANINGS[part] for part in parts) or None, constraints, tags)
+    meaning = specs.meaning(source.name, name)
+    said = [*([meaning.description] if meaning and meaning.description else []), *(MEANINGS[part] for part in parts)]
+    return dg.TableColumn(name, type_, " ".join(said) or None, constraints, tags)
 
 
 def _parts(source: Source) -> Mapping[str, str]:

@@ -1,6 +1,5 @@
 """How does a flow's last day look in the UI? An image within Markdown: Dagster shows SVG as the data of an image, in no other way."""
 
-from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -8,11 +7,10 @@ import dagster as dg
 
 from flow_assets.defs.metadata import Metadata
 from flow_assets.errors import FlowError
+from flow_assets.last_day import last_day
 from flow_assets.ledger.store import Ledger
-from flow_assets.plan.intervals import Interval
-from flow_assets.plan.partitions import LENGTHS, partition_bounds
-from flow_assets.plan.picture import Bar, Day, day, picture, span_shown
-from flow_assets.spec.flow import Flow, PartitionBy
+from flow_assets.plan.picture import picture
+from flow_assets.spec.flow import Flow
 
 SHOWN_INLINE: Final = 1000
 """Markdown of as many characters or more is behind a link in Dagster's UI."""
@@ -27,32 +25,3 @@ def picture_metadata(ledger: Ledger, flow: Flow, now: datetime) -> Metadata:
     if shown is None:
         return {}
     return {"last_day": dg.MetadataValue.md(picture(shown, SHOWN_INLINE))}
-
-
-def last_day(ledger: Ledger, flow: Flow, now: datetime) -> Day | None:
-    """What the ledger knows of a flow's last day; None if no interval has ended yet.
-
-    Raises:
-        FlowError: the ledger cannot be asked.
-    """
-    span = span_shown(flow.start, flow.cadence, now)
-    if span.end <= span.start:
-        return None
-    found = ledger.recent(flow.name, span.start)
-    failed = [failure.interval for failure in ledger.failures(flow.name)]
-    bars = list(_bars(found.partitions, flow.partition_by))
-    unfiled = sum(found.partitions.values()) - sum(bar.rows for bar in bars)
-    return day(span, flow.cadence, found.intervals, failed, bars, unfiled)
-
-
-def _bars(rows: Mapping[str, int], level: PartitionBy) -> Iterator[Bar]:
-    """Rows by event time, without those that are not filed by this level."""
-    if LENGTHS[level] is None:
-        return
-    for key, count in rows.items():
-        try:
-            bounds = partition_bounds(level, key)
-        except ValueError:  # of another level, which the flow had once
-            continue
-        if bounds:
-            yield Bar(Interval(*bounds), count)

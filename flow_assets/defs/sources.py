@@ -3,6 +3,7 @@
 import dagster as dg
 
 from flow_assets.defs import describe
+from flow_assets.defs.columns import source_columns
 from flow_assets.defs.keys import Keys
 from flow_assets.spec.source import ModelSource, Source
 from flow_assets.spec.specs import Specs
@@ -18,6 +19,7 @@ def source_asset(specs: Specs, source: Source, keys: Keys) -> dg.AssetSpec:
         group_name="sources",
         metadata={
             "dagster/uri": source.uri if "://" in source.uri else f"file://{specs.project / source.uri}",
+            **source_columns(specs, source),
             **describe.code_reference(specs, "source", source.name),
         },
     )

@@ -92,7 +92,7 @@ def of_interval(flow: str, interval: Interval) -> Select[Any]:
 def recorded(connection: Connection, query: Select[Any]) -> list[Recorded]:
     """The deliveries that a query finds, in its order."""
     rows = connection.execute(query).all()
-    columns = _columns(connection, {row.schema_hash for row in rows})
+    columns = columns_of(connection, {row.schema_hash for row in rows})
     return [_recorded(row, columns[row.schema_hash]) for row in rows]
 
 
@@ -173,7 +173,8 @@ def _added_up(found: list[list[list[int]]]) -> tuple[Late, ...]:
     return tuple(Late(*entry) for entry in sorted(counts.items()))
 
 
-def _columns(connection: Connection, hashes: set[str]) -> dict[str, tuple[SchemaColumn, ...]]:
+def columns_of(connection: Connection, hashes: set[str]) -> dict[str, tuple[SchemaColumn, ...]]:
+    """The columns of schemas, by their hashes."""
     rows = connection.execute(select(schemas.c.hash, schemas.c.columns).where(schemas.c.hash.in_(hashes))) if hashes else ()
     return {hash_: tuple(SchemaColumn(**column) for column in json.loads(columns)) for hash_, columns in rows}
 

@@ -18,6 +18,7 @@ from flow_assets.ledger import (
     reported,
     standing,
 )
+from flow_assets.ledger.chronicle import Chronicle
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
@@ -259,6 +260,11 @@ class Ledger:
         """The newest failure of each interval not recorded as delivered since, oldest interval first; of all flows if None is named."""
         with self._database.reading() as connection:
             return failures.standing(connection, flow)
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What flows delivered, in brief."""
+        return Chronicle(self._database)
 
     @property
     def watch(self) -> Watch:

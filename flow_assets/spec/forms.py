@@ -265,3 +265,10 @@ def day(value: Any) -> date:
     if not EARLIEST_HISTORY <= value.year <= LATEST_YEAR:
         raise ValueError(f"lies outside of the years {EARLIEST_HISTORY} to {LATEST_YEAR} — correct the year")
     return value
+
+
+def unlike_in_more_than_case(value: dict[str, Any]) -> dict[str, Any]:
+    """Names of which no two differ in nothing but case: the engine could not tell such columns apart."""
+    if len({name.lower() for name in value}) < len(value):
+        raise ValueError("holds two names that differ in nothing but case — keep one of them")
+    return value

@@ -1,8 +1,8 @@
 """What did the user write? A folder of YAML files in; specs, or every error at once with its file and line.
 
 ``sources/``, ``destinations/``, ``flows/``, ``ingests/`` and ``models/`` hold one document per file, ending in ``.yaml``; a spec's name is
-its file's stem. ``alerts.yaml`` lies beside them, and the SQL of models below theirs. Nothing but these files is read: no environment
-variable, no table, no server.
+its file's stem. ``alerts.yaml`` lies beside them, the SQL of models below theirs, and catalogues of properties below the sources. Nothing
+but these files is read: no environment variable, no table, no server.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from flow_assets.errors import Problem, SpecError
 from flow_assets.spec.base import KINDS, Kind
+from flow_assets.spec.catalogue import Catalogue
 from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, spec_files
 from flow_assets.spec.lines import Complaint, Document, read_document
+from flow_assets.spec.meanings import catalogues_of
 from flow_assets.spec.model_references import in_order, model_problems, resolved, source_problems, steps_of
 from flow_assets.spec.references import alert_problems, flow_problems, ingest_problems, needed
 from flow_assets.spec.schema import ADAPTERS
@@ -51,6 +53,7 @@ class _Found:
     specs: dict[Kind, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     origins: dict[Kind, dict[str, Origin]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     problems: list[Problem] = field(default_factory=list)
+    catalogues: dict[str, Catalogue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         files, self.problems = spec_files(self.folder)
@@ -62,6 +65,8 @@ class _Found:
         self.problems += model_problems(self.folder, models, self.specs["model"], sources)
         self.problems += source_problems(sources, models, self.specs["model"])
         self.problems += alert_problems(list(alerts.values()), flows)
+        self.catalogues, wrong = catalogues_of(self.folder, self.specs["source"], sources)
+        self.problems += wrong
 
     def _read(self, kind: Kind, path: Path) -> None:
         misnamed, text = name_problem(path), read_text(path)
@@ -86,7 +91,16 @@ class _Found:
         )
         sources = {name: resolved(spec, models) for name, spec in sources.items()}
         specs = Specs(
-            self.folder, sources, destinations, flows, ingests, models, steps_of(self.folder, models), origins, alerts=alerts.get("alerts")
+            self.folder,
+            sources,
+            destinations,
+            flows,
+            ingests,
+            models,
+            steps_of(self.folder, models),
+            origins,
+            alerts=alerts.get("alerts"),
+            catalogues=self.catalogues,
         )
         return replace(specs, warnings=warnings(specs))
 

@@ -162,13 +162,13 @@ def _rows(model: Schema, root: Schema, prefix: str, when: str) -> Iterator[tuple
             schema.get("description", ""),
             f"`{written(examples[0])}`" if examples else "",
         )
+        beneath = f"{prefix}{key}"
         if isinstance(schema.get("additionalProperties"), dict):
-            prefix, schema = f"{prefix}{key}.", schema["additionalProperties"]
-            key = "<name>"
+            beneath, schema = f"{beneath}.<name>", schema["additionalProperties"]
         for below in _options(schema, root):
             if "properties" in below and below.get("title") != "Secret":
                 name = below["properties"].get("type", {}).get("const")
-                yield from _rows(below, root, f"{prefix}{key}.", f" ({name})" if name else "")
+                yield from _rows(below, root, f"{beneath}.", f" ({name})" if name else "")
 
 
 def _options(schema: Schema, root: Schema) -> list[Schema]:

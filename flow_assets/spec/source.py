@@ -10,6 +10,7 @@ from flow_assets.spec import forms
 from flow_assets.spec.base import Line, Name, Secret, Strict, Url, needs
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.freshness import Freshness
+from flow_assets.spec.properties import Catalogue, Words
 
 SETTLE = timedelta(minutes=2)
 
@@ -103,6 +104,8 @@ class _Table(Strict):
         description="How old the newest insertion may become. Flows go on delivering; the source's own check warns or fails.",
         examples=[{"warn_after": "30m", "fail_after": "2h"}],
     )
+    catalogue: Catalogue = None
+    properties: Words = Field(default_factory=dict)
 
 
 def _s3_for_s3(value: S3Access | None, info: ValidationInfo) -> S3Access | None:
@@ -188,6 +191,8 @@ class ModelSource(Strict):
     freshness: Freshness | None = Field(
         default=None, description="How old the newest change may become.", examples=[{"warn_after": "30m", "fail_after": "2h"}]
     )
+    catalogue: Catalogue = None
+    properties: Words = Field(default_factory=dict)
     keep: Duration = Field(
         default=timedelta(days=7),
         description="For how long an interval that was delivered can be delivered again as it was.",

@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from flow_assets.errors import Problem
 from flow_assets.spec.alerts import Alerts
 from flow_assets.spec.base import Kind, spec_hash
+from flow_assets.spec.catalogue import Catalogue
 from flow_assets.spec.destination import Destination
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.ingest import Ingest
 from flow_assets.spec.lines import Document
 from flow_assets.spec.lines import Path as KeyPath
 from flow_assets.spec.models import Model
+from flow_assets.spec.properties import Property
 from flow_assets.spec.source import Source
 
 Severity = Literal["error", "warning"]
@@ -55,6 +57,7 @@ class Specs:
     origins: Mapping[tuple[Kind, str], Origin] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     alerts: Alerts | None = None
+    catalogues: Mapping[str, Catalogue] = field(default_factory=dict)
 
     @property
     def project(self) -> Path:
@@ -77,6 +80,11 @@ class Specs:
             "alerts": {"alerts": self.alerts} if self.alerts else {},
         }[kind]
         return spec_hash(specs[name])
+
+    def meaning(self, source: str, column: str) -> Property | None:
+        """What a column of a source means, if somebody said it."""
+        entry = self.catalogues.get(source, {}).get(column.lower())
+        return entry.property if entry else None
 
     def arrival(self, ingest: Ingest) -> tuple[Destination, str]:
         """The destination and folder that an ingest's reports lie in: its own, or else its flow's."""
