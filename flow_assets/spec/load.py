@@ -19,7 +19,7 @@ from flow_assets.spec.folders import FOLDERS, name_problem, read_text, shown, sp
 from flow_assets.spec.lines import Complaint, Document, read_document
 from flow_assets.spec.model_references import in_order, model_problems, resolved, source_problems, steps_of
 from flow_assets.spec.references import alert_problems, flow_problems, ingest_problems, needed
-from flow_assets.spec.schema import ADAPTERS
+from flow_assets.spec.schema import adapter
 from flow_assets.spec.sentences import complaints
 from flow_assets.spec.specs import Origin, Specs, key_text
 from flow_assets.spec.unwise import warnings
@@ -123,7 +123,7 @@ def _validated(kind: Kind, name: str, document: Document) -> tuple[Any, list[Com
             Complaint(document.line(("name",)), ("name",), "is not written in a spec", "remove it; the file's name is the spec's name")
         )
     try:
-        return ADAPTERS[kind].validate_python({**document.values, "name": name}), found
+        return adapter(kind).validate_python({**document.values, "name": name}), found
     except ValidationError as error:
         told = [one.path for one in found]
         return None, found + [one for one in complaints(kind, error, document) if not _within(one.path, told)]

@@ -10,13 +10,15 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from flow_assets.errors import PermanentError
 from flow_assets.spec.functions import Functions, functions_of
 from flow_assets.spec.keys import listing, nearest
 from flow_assets.spec.tree import Complaint, Reading, read_trees
+
+if TYPE_CHECKING:
+    import duckdb
 
 _ALONE, _ENCLOSED = "SELECT \n{}\n ", "SELECT(\n{}\n)"  # equally long, so that positions in the two trees agree
 _SERIALIZE = "json_serialize_sql(query, skip_null := true, skip_empty := true, skip_default := true)"
@@ -43,7 +45,7 @@ def check_syntax(expressions: Collection[str]) -> dict[str, tuple[Complaint, ...
     if new:
         trees = _trees([form.format(expression) for expression in new for form in (_ALONE, _ENCLOSED)])
         for expression, alone, enclosed in zip(new, trees[::2], trees[1::2], strict=True):
-            _READINGS[expression] = read_trees(alone, enclosed, _functions())
+            _READINGS[expression] = read_trees(alone, enclosed, _functions)
     return {expression: _READINGS[expression].complaints for expression in expressions}
 
 
@@ -91,7 +93,7 @@ def _bind(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint
             engine.execute("INSERT INTO rows_of_the_source DEFAULT VALUES")
             kind = str(engine.execute(f"DESCRIBE {query}").fetchall()[0][1])
             engine.execute(query).fetchall()
-        except duckdb.Error as error:
+        except _errors() as error:
             return [(f"does not fit the source's columns: {_first_line(error)}", f"the types are {_shown(columns)}")]
     return [] if kind == "BOOLEAN" else [(f"is of type {kind}, not boolean", "compare it with something, as in `x = 1` or `x IS NOT NULL`")]
 
@@ -103,7 +105,7 @@ def check_aggregate(expression: str, columns: Sequence[tuple[str, str]]) -> list
         try:
             engine.execute(f"CREATE TEMP TABLE rows_of_the_source ({', '.join(definitions)}, {_GROUP} INTEGER)")
             engine.execute(f"SELECT (\n{expression}\n) FROM rows_of_the_source GROUP BY {_GROUP}")
-        except duckdb.Error as error:
+        except _errors() as error:
             return [(f"is no aggregate over the source's columns: {_first_line(error)}", "write one, such as `count(*) FILTER (x = 1)`")]
         finally:
             engine.execute("DROP TABLE IF EXISTS rows_of_the_source")
@@ -119,19 +121,30 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
+def _engine() -> "Iterator[duckdb.DuckDBPyConnection]":
     """An engine that reaches nothing outside of itself."""
     with _database().cursor() as engine:
         yield engine
 
 
 @cache
-def _database() -> duckdb.DuckDBPyConnection:
-    """One for all: to start an engine takes longer than to judge an expression. Its cursors share nothing but their settings."""
+def _database() -> "duckdb.DuckDBPyConnection":
+    """One for all: to start an engine takes longer than to judge an expression. Its cursors share nothing but their settings.
+
+    Specs without a filter need none, so it is not even imported before.
+    """
+    import duckdb
+
     database = duckdb.connect(":memory:", config=_CONFIG)
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     database.execute("SET lock_configuration = true")
     return database
+
+
+def _errors() -> "type[duckdb.Error]":
+    import duckdb
+
+    return duckdb.Error
 
 
 @cache
