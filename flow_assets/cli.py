@@ -16,6 +16,7 @@ from flow_assets.erase_command import erase
 from flow_assets.ingest.command import ingest
 from flow_assets.list_command import list_
 from flow_assets.model_commands import build, plan_model, refresh
+from flow_assets.new_command import new
 from flow_assets.preview_command import preview
 from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.load import load_specs
@@ -154,6 +155,7 @@ def demo(folder: Path) -> None:
         sys.exit(run_demo(folder, datetime.now(UTC)))
 
 
+command(new)
 command(check)
 command(preview)
 command(ingest)

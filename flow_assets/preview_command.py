@@ -27,15 +27,16 @@ def preview(folders: Folders, flow: str, rows: int, at: datetime | None, as_tabl
     from flow_assets.sample import newest_intervals, sample
 
     with _as_found(folders) as untouched, project(untouched) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
-        found = sample(line, iter([interval_of(line.flow, at)]) if at else newest_intervals(line), rows)
+        intervals = iter([interval_of(line.flow, at)]) if at else newest_intervals(line)
+        found = sample(line, intervals, rows, as_text=not (as_json or as_table))
     if as_json:
         print_json(_told(flow, found))
         return
-    if as_table or not found.text:
-        _print_table(found)
-    else:
+    if found.text:
         click.echo(found.text, nl=False)
-    click.echo(_note(flow, found), err=True)
+    else:
+        _print_table(found)
+    click.echo(_note(flow, found, min(rows, found.tally.written)), err=True)
 
 
 @contextmanager
@@ -58,7 +59,6 @@ def _told(flow: str, found: "Sample") -> dict[str, Any]:
         "masked": list(found.masked),
         "rows_of_interval": found.tally.written,
         "rows": list(found.values),
-        "text": found.text or None,
     }
 
 
@@ -70,10 +70,10 @@ def _print_table(found: "Sample") -> None:
     print_table(names, [[cut(row.get(name)) for name in names] for row in found.values])
 
 
-def _note(flow: str, found: "Sample") -> str:
+def _note(flow: str, found: "Sample", shown: int) -> str:
     tally = found.tally
     span = f"{found.interval.start:%Y-%m-%d %H:%M} to {found.interval.end:%Y-%m-%d %H:%M} UTC"
     left_out = {"by privacy": tally.excluded_privacy, "by filter": tally.excluded_filter, "as duplicates": tally.duplicates}
     said = "".join(f", {rows:,} left out {how}" for how, rows in left_out.items() if rows)
     masked = f"; masked: {', '.join(found.masked)}" if found.masked else ""
-    return f"{flow} {span}: {len(found.values):,} of {tally.written:,} rows to deliver{said}{masked}"
+    return f"{flow} {span}: {shown:,} of {tally.written:,} rows to deliver{said}{masked}"

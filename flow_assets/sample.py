@@ -31,14 +31,14 @@ LOOKS: Final = 24
 
 @dataclass(frozen=True)
 class Sample:
-    """The first rows of an interval. ``values`` are those of NDJSON, without nulls; ``text`` is a file's, empty for Parquet."""
+    """The first rows of an interval: as the ``text`` of a file, or else as ``values``, which are those of NDJSON, without nulls."""
 
     interval: Interval
     columns: tuple[Column, ...]
     masked: tuple[str, ...]
     tally: Tally
-    values: tuple[dict[str, Any], ...]
-    text: str
+    values: tuple[dict[str, Any], ...] = ()
+    text: str = ""
 
 
 def newest_intervals(line: Line) -> Iterator[Interval]:
@@ -54,8 +54,10 @@ def newest_intervals(line: Line) -> Iterator[Interval]:
         start -= line.flow.cadence
 
 
-def sample(line: Line, intervals: Iterator[Interval], rows: int) -> Sample:
+def sample(line: Line, intervals: Iterator[Interval], rows: int, as_text: bool) -> Sample:
     """The first rows of the first of these intervals that has any to deliver; of the last one if none has.
+
+    Parquet has no text: then, too, they are values.
 
     Raises:
         SpecError: the flow does not fit the source's columns.
@@ -63,14 +65,14 @@ def sample(line: Line, intervals: Iterator[Interval], rows: int) -> Sample:
     """
     found = None
     for interval in intervals:
-        found = _sample(line, interval, rows)
+        found = _sample(line, interval, rows, as_text)
         if found.tally.written:
             break
     assert found is not None, "there is one interval at least"
     return found
 
 
-def _sample(line: Line, interval: Interval, rows: int) -> Sample:
+def _sample(line: Line, interval: Interval, rows: int, as_text: bool) -> Sample:
     cursors = cursors_of(line, interval, line.ledger.delivery(line.flow.name, interval), expected_cursor)
     source = line.specs.sources[line.flow.source]
     with tempfile.TemporaryDirectory() as spool, open_reading(line, cursors, Path(spool)) as reading:
@@ -87,10 +89,12 @@ def _sample(line: Line, interval: Interval, rows: int) -> Sample:
         def encoded(form: CsvFormat | NdjsonFormat) -> list[str]:
             return reading.repaired(lambda: _lines(line, reading, form, columns, masked, rows))
 
-        values = tuple(json.loads(text) for text in encoded(NdjsonFormat(type="ndjson")))
         form = line.flow.format
-        text = "" if isinstance(form, ParquetFormat) else header(form, columns).decode() + "".join(encoded(form))
-        return Sample(interval, columns, tuple(masked), tally, values, text)
+        if as_text and not isinstance(form, ParquetFormat):
+            text = header(form, columns).decode() + "".join(encoded(form))
+            return Sample(interval, columns, tuple(masked), tally, text=text)
+        values = tuple(json.loads(text) for text in encoded(NdjsonFormat(type="ndjson")))
+        return Sample(interval, columns, tuple(masked), tally, values)
 
 
 def _lines(

@@ -5,7 +5,7 @@ its file's stem. ``alerts.yaml`` lies beside them, and the SQL of models below t
 variable, no table, no server.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,9 +37,12 @@ def load_specs(folder: Path) -> Specs:
     return found.sound()
 
 
-def load_specs_tolerantly(folder: Path) -> tuple[Specs, tuple[Problem, ...]]:
-    """The specs that are valid, and every problem of the others. A spec that needs one which is left out is left out too."""
-    found = _Found(folder)
+def load_specs_tolerantly(folder: Path, drafts: Mapping[Path, str] | None = None) -> tuple[Specs, tuple[Problem, ...]]:
+    """The specs that are valid, and every problem of the others. A spec that needs one which is left out is left out too.
+
+    ``drafts`` are texts of flows by the files that they would be, taken as if they were there.
+    """
+    found = _Found(folder, drafts or {})
     return found.sound(), tuple(sorted([*found.problems, *found.dragged_along]))
 
 
@@ -48,6 +51,7 @@ class _Found:
     """What a folder holds: specs that are good by themselves, where each was read from, and problems."""
 
     folder: Path
+    drafts: Mapping[Path, str] = field(default_factory=dict)
     specs: dict[Kind, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     origins: dict[Kind, dict[str, Origin]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     problems: list[Problem] = field(default_factory=list)
@@ -55,7 +59,9 @@ class _Found:
     def __post_init__(self) -> None:
         files, self.problems = spec_files(self.folder)
         for kind, path in files:
-            self._read(kind, path)
+            self._read(kind, path, read_text(path))
+        for path, text in self.drafts.items():
+            self._read("flow", path, text)
         sources, destinations, flows, ingests, models, alerts = (self.origins[kind] for kind in KINDS)
         self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
         self.problems += ingest_problems(list(ingests.values()), flows, destinations)
@@ -63,8 +69,8 @@ class _Found:
         self.problems += source_problems(sources, models, self.specs["model"])
         self.problems += alert_problems(list(alerts.values()), flows)
 
-    def _read(self, kind: Kind, path: Path) -> None:
-        misnamed, text = name_problem(path), read_text(path)
+    def _read(self, kind: Kind, path: Path, text: str | Problem) -> None:
+        misnamed = name_problem(path)
         document = read_document(text) if isinstance(text, str) else Document()
         origin = self.origins[kind][path.stem] = Origin(shown(path), document)
         problems = [problem for problem in (misnamed, text) if isinstance(problem, Problem)]
