@@ -18,7 +18,7 @@ from flow_assets.list_command import list_
 from flow_assets.model_commands import build, plan_model, refresh
 from flow_assets.new_command import new
 from flow_assets.preview_command import preview
-from flow_assets.spec.base import KINDS, Kind
+from flow_assets.schema_command import schema
 from flow_assets.spec.load import load_specs
 from flow_assets.verify_command import verify
 
@@ -136,16 +136,6 @@ def probe(folders: Folders, destination: str, as_json: bool) -> None:
 
 
 @flows.command()
-@click.argument("kind", type=click.Choice(KINDS), required=False)
-def schema(kind: Kind | None) -> None:
-    """JSON Schema of a kind of spec, for editors; of all kinds, by name, if none is given."""
-    from flow_assets.console import print_json
-    from flow_assets.spec.schema import json_schema
-
-    print_json(json_schema(kind) if kind else {each: json_schema(each) for each in KINDS})
-
-
-@flows.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), help="Where the demo keeps everything (default .demo).")
 def demo(folder: Path) -> None:
     """A complete local run: event table, late rows, four flows to folders, an S3 API and an sFTP server, and a summary."""
@@ -158,6 +148,7 @@ def demo(folder: Path) -> None:
 command(new)
 command(check)
 command(preview)
+command(schema)
 command(ingest)
 command(build)
 command(refresh)
