@@ -53,13 +53,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def wrong(found: dict[str, Any], text: str) -> set[str]:
     """The top-level keys of a spec that the schema marks."""
-    Draft202012Validator.check_schema(found)
     errors = Draft202012Validator(found).iter_errors(read_document(text).values)
     return {str(error.absolute_path[0]) if error.absolute_path else "" for error in errors}
 
 
 def test_what_is_there_satisfies_the_schemas_with_names(project: Path) -> None:
     schemas = json.loads(schema("--with-names").stdout)
+    Draft202012Validator.check_schema(schemas["flow"])
     for path, text in {**FILES, "models/visits.yaml": MODEL}.items():
         (kind,) = (kind for kind, name in FOLDERS.items() if path.startswith(f"{name}/")) if "/" in path else ("alerts",)
         assert wrong(schemas[kind], text) == set(), path
