@@ -18,15 +18,17 @@ from flow_assets.spec.draft import FILED, Draft, draft_text
 from flow_assets.spec.flow import Every, PartitionBy, cadence_of
 from flow_assets.spec.folders import shown
 from flow_assets.spec.keys import nearest
+from flow_assets.spec.lines import read_document
 from flow_assets.spec.load import load_specs_tolerantly
 from flow_assets.spec.schema_files import BESIDE, schema_line_target, write_schemas
 from flow_assets.spec.source import Source
-from flow_assets.spec.specs import Specs
+from flow_assets.spec.specs import Origin, Specs
 
 EVERY: tuple[Every, ...] = get_args(Every)
 FORMATS = ("csv", "ndjson", "parquet")
 DELIMITERS = {",": ",", ";": ";", "|": "|", "tab": "\t"}
 PRIVACY = ("true", "false", "strict")
+NOT_WRITTEN = "nothing is written: it would not pass"
 LABELS = {"name": "NAME", "owners": "--owner", "form": "--format"}
 
 
@@ -179,7 +181,11 @@ def _passed(folder: Path, file: Path, text: str) -> list[Problem]:
     from flow_assets.sources.opening import open_source
     from flow_assets.spec.check import check_columns
 
-    specs, problems = load_specs_tolerantly(folder, {file: text})
+    try:
+        specs, problems = load_specs_tolerantly(folder, {file.stem: Origin(shown(file), read_document(text))})
+    except SpecError:
+        click.echo(NOT_WRITTEN, err=True)
+        raise
     own = [problem for problem in problems if problem.file == shown(file)]
     if not own:
         source = specs.sources[specs.flows[file.stem].source]
@@ -188,7 +194,7 @@ def _passed(folder: Path, file: Path, text: str) -> list[Problem]:
         except FlowError:
             own = []
     if own:
-        click.echo("nothing is written: it would not pass", err=True)
+        click.echo(NOT_WRITTEN, err=True)
         raise SpecError(own)
     return [warning for warning in specs.warnings if warning.file == shown(file)]
 

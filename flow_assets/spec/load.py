@@ -37,12 +37,18 @@ def load_specs(folder: Path) -> Specs:
     return found.sound()
 
 
-def load_specs_tolerantly(folder: Path, drafts: Mapping[Path, str] | None = None) -> tuple[Specs, tuple[Problem, ...]]:
+def load_specs_tolerantly(folder: Path, flows: Mapping[str, Origin] | None = None) -> tuple[Specs, tuple[Problem, ...]]:
     """The specs that are valid, and every problem of the others. A spec that needs one which is left out is left out too.
 
-    ``drafts`` are texts of flows by the files that they would be, taken as if they were there.
+    ``flows`` are written elsewhere and belong to the folder all the same.
+
+    Raises:
+        SpecError: with every problem of ``flows`` themselves.
     """
-    found = _Found(folder, drafts or {})
+    found = _Found(folder, flows or {})
+    elsewhere = {origin.file for origin in found.flows.values()}
+    if wrong := [problem for problem in found.problems if problem.file in elsewhere]:
+        raise SpecError(wrong)
     return found.sound(), tuple(sorted([*found.problems, *found.dragged_along]))
 
 
@@ -51,7 +57,7 @@ class _Found:
     """What a folder holds: specs that are good by themselves, where each was read from, and problems."""
 
     folder: Path
-    drafts: Mapping[Path, str] = field(default_factory=dict)
+    flows: Mapping[str, Origin] = field(default_factory=dict)
     specs: dict[Kind, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     origins: dict[Kind, dict[str, Origin]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     problems: list[Problem] = field(default_factory=list)
@@ -59,9 +65,9 @@ class _Found:
     def __post_init__(self) -> None:
         files, self.problems = spec_files(self.folder)
         for kind, path in files:
-            self._read(kind, path, read_text(path))
-        for path, text in self.drafts.items():
-            self._read("flow", path, text)
+            self._read(kind, path)
+        for name, origin in self.flows.items():
+            self._take(name, origin)
         sources, destinations, flows, ingests, models, alerts = (self.origins[kind] for kind in KINDS)
         self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
         self.problems += ingest_problems(list(ingests.values()), flows, destinations)
@@ -69,8 +75,8 @@ class _Found:
         self.problems += source_problems(sources, models, self.specs["model"])
         self.problems += alert_problems(list(alerts.values()), flows)
 
-    def _read(self, kind: Kind, path: Path, text: str | Problem) -> None:
-        misnamed = name_problem(path)
+    def _read(self, kind: Kind, path: Path) -> None:
+        misnamed, text = name_problem(path), read_text(path)
         document = read_document(text) if isinstance(text, str) else Document()
         origin = self.origins[kind][path.stem] = Origin(shown(path), document)
         problems = [problem for problem in (misnamed, text) if isinstance(problem, Problem)]
@@ -80,6 +86,17 @@ class _Found:
         if not problems:
             self.specs[kind][path.stem] = spec
         self.problems += problems
+
+    def _take(self, name: str, origin: Origin) -> None:
+        """A flow that is written elsewhere."""
+        if there := self.origins["flow"].get(name):
+            self.problems.append(origin.problem((), f"there is a flow `{name}` already, in {there.file}", "give one of them another name"))
+            return
+        spec, wrong = _validated("flow", name, origin.document)
+        self.origins["flow"][name] = origin
+        self.problems += [origin.problem(one.path, one.message, one.advice) for one in wrong]
+        if not wrong:
+            self.specs["flow"][name] = spec
 
     def sound(self) -> Specs:
         """The specs that can be used, with warnings about them."""

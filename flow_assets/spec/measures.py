@@ -1,6 +1,6 @@
 """Measures: what a column of an aggregate model says about the events of a key."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -83,7 +83,3 @@ class Measure(Strict):
         if isinstance(value, Ordered):
             return (value.of, *value.by)
         return () if self.kind == "sql" or value == "*" else (value,)
-
-
-AnyMeasure = Annotated[Measure, BeforeValidator(lambda value: value, json_schema_input_type=Literal["count"] | Measure)]
-"""A measure, or the word that stands for the most usual one."""

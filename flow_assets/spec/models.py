@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from flow_assets.spec import forms
 from flow_assets.spec.base import LONGEST_WHERE, Flag, Line, Name, Strict
 from flow_assets.spec.flow import Every, Moment, Owner, cadence_of
-from flow_assets.spec.measures import AnyMeasure, Measure
+from flow_assets.spec.measures import Measure
 from flow_assets.spec.source import S3Access
 
 Columns = Annotated[
@@ -17,6 +17,9 @@ Columns = Annotated[
     AfterValidator(forms.without_duplicates),
 ]
 """One column, or a list of them."""
+
+AnyMeasure = Annotated[Measure, BeforeValidator(lambda value: value, json_schema_input_type=Literal["count"] | Measure)]
+"""A measure, or the word that stands for the most usual one."""
 
 
 class Target(Strict):
