@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from benchmarks import memory, models, narrow, parts, steps, ticks, uploads, wide
+from benchmarks import memory, models, narrow, parts, specs, steps, ticks, uploads, wide
 from benchmarks import round as rounds
 from benchmarks.page import write_page
 from benchmarks.sections import TINY, Section, Sizes
@@ -26,6 +26,7 @@ SECTIONS: dict[str, Callable[[Sizes, Path], Section]] = {
     "steps": steps.measured,
     "round": rounds.measured,
     "models": models.measured,
+    "specs": specs.measured,
     "memory": memory.measured,
     "uploads": uploads.measured,
 }

@@ -1,7 +1,7 @@
 """The commands. They work without a Dagster instance; exit codes: 0 done, 1 failed, 2 wrong usage or invalid specs."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,80 +9,19 @@ import click
 
 from flow_assets.alert_command import alert
 from flow_assets.audit_command import audit
+from flow_assets.check_command import check
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.docs_command import docs
 from flow_assets.doctor_command import doctor
 from flow_assets.erase_command import erase
-from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
 from flow_assets.list_command import list_
 from flow_assets.model_commands import build, plan_model, refresh
-from flow_assets.spec.base import KINDS, Kind
+from flow_assets.new_command import new
+from flow_assets.preview_command import preview
+from flow_assets.schema_command import schema
 from flow_assets.spec.load import load_specs
-from flow_assets.spec.specs import Specs
 from flow_assets.verify_command import verify
-
-
-@command
-@click.option("--offline", is_flag=True, help="Do not read the sources: properties and filters are not compared with their columns.")
-@as_json
-def check(folders: Folders, offline: bool, as_json: bool) -> None:
-    """Validate all specs; every error at once."""
-    specs: Specs | None = None
-    try:
-        specs = load_specs(folders.specs)
-        problems = sorted({*specs.warnings, *([] if offline else _column_problems(specs))})
-    except SpecError as error:
-        problems = list(error.problems)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if as_json:
-        from flow_assets.console import print_json
-
-        print_json([vars(problem) for problem in problems])
-    else:
-        for problem in problems:
-            click.echo(f"{problem}" if problem.severity == "error" else f"warning: {problem}", err=problem.severity == "error")
-        if specs is not None and not errors:
-            further = f", {len(specs.ingests)} ingests" if specs.ingests else ""
-            further += f", {len(specs.models)} models" if specs.models else ""
-            further += f", {len(specs.alerts.channels)} alert channels" if specs.alerts else ""
-            click.echo(
-                f"{len(specs.flows)} flows, {len(specs.sources)} sources, {len(specs.destinations)} destinations{further}: all valid"
-            )
-    if errors:
-        sys.exit(2)
-
-
-def _column_problems(specs: Specs) -> Iterator[Problem]:
-    from flow_assets.sources.opening import open_source
-    from flow_assets.spec.check import check_columns, sensitive_problems
-    from flow_assets.spec.check_models import check_model_columns
-    from flow_assets.spec.meanings import unknown_properties
-
-    for name, source in specs.sources.items():
-        readers = [flow for flow in specs.flows.values() if flow.source == name]
-        models = [model for model, spec in specs.models.items() if getattr(spec, "source", None) == name]
-        if not readers and not models:
-            continue
-        try:
-            columns = open_source(source, specs.project).columns()
-        except FlowError as error:
-            file, line = specs.where("source", name)
-            yield Problem(
-                file,
-                line,
-                "",
-                f"the source cannot be read, so nothing was compared with its columns ({error})",
-                "check again where it can",
-                "warning",
-            )
-            continue
-        for flow in readers:
-            yield from check_columns(flow.name, specs, columns)
-        for model in models:
-            yield from check_model_columns(model, specs, columns)
-        yield from sensitive_problems(name, specs, columns)
-        yield from unknown_properties(name, specs, columns)
 
 
 @command
@@ -198,16 +137,6 @@ def probe(folders: Folders, destination: str, as_json: bool) -> None:
 
 
 @flows.command()
-@click.argument("kind", type=click.Choice(KINDS), required=False)
-def schema(kind: Kind | None) -> None:
-    """JSON Schema of a kind of spec, for editors; of all kinds, by name, if none is given."""
-    from flow_assets.console import print_json
-    from flow_assets.spec.schema import json_schema
-
-    print_json(json_schema(kind) if kind else {each: json_schema(each) for each in KINDS})
-
-
-@flows.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(".demo"), help="Where the demo keeps everything (default .demo).")
 def demo(folder: Path) -> None:
     """A complete local run: event table, late rows, four flows to folders, an S3 API and an sFTP server, and a summary."""
@@ -217,6 +146,10 @@ def demo(folder: Path) -> None:
         sys.exit(run_demo(folder, datetime.now(UTC)))
 
 
+command(new)
+command(check)
+command(preview)
+command(schema)
 command(ingest)
 command(build)
 command(refresh)

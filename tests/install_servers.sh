@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs the Debian packages of the servers that tests run against, and of the browser that looks at Dagster. Does nothing where all are there, where it is not started by root,
+# Installs the Debian packages of the servers that tests run against, of the browser that looks at Dagster, and of what CI runners have.
+# Does nothing where all are there, where it is not started by root,
 # or where there is no apt-get; the tests that need a missing one are then skipped by name. Never fails.
 set -u
 
 # program:package
-wanted="sshd:openssh-server vsftpd:vsftpd initdb:postgresql chromium:chromium redis-server:redis-server"
+wanted="sshd:openssh-server vsftpd:vsftpd initdb:postgresql chromium:chromium redis-server:redis-server git:git jq:jq"
 PATH="$PATH:/usr/sbin:/usr/local/sbin"
 for folder in /usr/lib/postgresql/*/bin; do PATH="$PATH:$folder"; done
 

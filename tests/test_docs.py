@@ -78,6 +78,19 @@ def test_every_command_in_the_documentation_runs(page: str, words: list[str], pr
                 result = CliRunner().invoke(flows, ["alert", *arguments])
                 Path("flow_specs/alerts.yaml").unlink()
             assert result.exit_code == 0, result.output
+        case ["flows", "new"]:
+            assert "missing" in CliRunner().invoke(flows, ["new"]).stderr  # there is no terminal
+        case ["flows", "new", name, *arguments]:
+            # Other examples go on with what the page shows.
+            file = Path(f"flow_specs/flows/{name}.yaml")
+            shown = file.read_text() if file.exists() else None
+            file.unlink(missing_ok=True)
+            result = CliRunner().invoke(flows, ["new", name, *arguments])
+            assert (result.exit_code, result.stderr) == (0, ""), result.output
+            if shown is not None:
+                file.write_text(shown)
+        case ["flows", "schema", *arguments]:
+            assert CliRunner().invoke(flows, ["schema", *arguments]).exit_code == 0
         case ["flows", "doctor", *arguments]:
             # The demo's servers are gone, its secrets are not set, and its flows have been late since 2026-01-01.
             found = json.loads(CliRunner().invoke(flows, ["doctor", "--json", *arguments]).stdout)

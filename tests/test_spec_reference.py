@@ -13,7 +13,7 @@ from flow_assets.spec.keys import narrow, written
 from flow_assets.spec.lines import read_document
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.reference import EXAMPLES, reference, reference_files
-from flow_assets.spec.schema import ADAPTERS, json_schema
+from flow_assets.spec.schema import adapter, json_schema
 from tests.spec_project import FILES
 
 PROJECT = Path(__file__).parent.parent
@@ -83,7 +83,7 @@ def test_examples_are_valid_together(kind: Kind) -> None:
             values.pop(either, None)
         if values.get("type") == "s3":
             values["sse"] = "aws:kms"
-        ADAPTERS[kind].validate_python({**values, "name": "example"})
+        adapter(kind).validate_python({**values, "name": "example"})
 
 
 def test_the_examples_of_the_page_load(tmp_path: Path) -> None:

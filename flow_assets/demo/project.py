@@ -33,6 +33,7 @@ from flow_assets.demo.table import write_loads
 from flow_assets.errors import PermanentError
 from flow_assets.plan.intervals import floor
 from flow_assets.plan.times import format_time, parse_time
+from flow_assets.spec.schema_files import BESIDE, write_schemas
 
 BUCKET = "partner-events"
 SFTP_USER = "acme"
@@ -126,14 +127,15 @@ def repository_specs() -> Path:
 def copy_specs(specs: Path, demo: Demo) -> list[Path]:
     """Copy specs that are new or changed since they were copied, and return the copies.
 
-    Comments and layout stay. A flow that starts before the demo's events do starts with them instead.
+    Comments and layout stay. A flow that starts before the demo's events do starts with them instead. Editors find the schemas beside them.
     """
     copied = []
+    write_schemas(demo.specs / BESIDE)
     for file in sorted(specs.glob("*/*.yaml")):
         copy = demo.specs / file.relative_to(specs)
         if copy.exists() and copy.stat().st_mtime >= file.stat().st_mtime:
             continue
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8").replace("$schema=../../docs/schemas/", f"$schema=../{BESIDE}/", 1)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(_started(text, demo.start) if file.parent.name == "flows" else text, encoding="utf-8")
         copied.append(copy)

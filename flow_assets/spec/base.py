@@ -31,7 +31,7 @@ Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 class Strict(BaseModel):
     """Frozen; a key that the model does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False, hide_input_in_errors=True, defer_build=True)
 
 
 class Secret(Strict):

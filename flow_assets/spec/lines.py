@@ -71,7 +71,7 @@ class _Reader:
         forbidden = _FORBIDDEN.search(text)
         if forbidden:
             raise _Unreadable(text.count("\n", 0, forbidden.start()) + 1, "the file holds a control character", "remove it")
-        self._next: Callable[[], yaml.Event] = _LOADER(text).get_event
+        self._next: Callable[[], Any] = _LOADER(text).get_event
         self._lines: dict[Path, int] = {}
         self._complaints: list[Complaint] = []
 
@@ -91,15 +91,16 @@ class _Reader:
             raise _Unreadable(_line(further), "a second document begins here", "give every spec a file of its own")
         return Document(values, self._lines, tuple(self._complaints))
 
-    def _value(self, event: yaml.Event, path: Path) -> Any:
-        self._refuse_specialities(event, path)
+    def _value(self, event: Any, path: Path) -> Any:
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_specialities(event, path)
         if len(path) > DEEPEST:
             raise _Unreadable(_line(event), "the file is nested too deeply", "see docs/specs.md for the keys of a spec")
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(path)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._sequence(path)
-        return _scalar(event)
+        return self._sequence(path) if isinstance(event, yaml.SequenceStartEvent) else None  # an alias, already complained about
 
     def _refuse_specialities(self, event: yaml.Event, path: Path) -> None:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
@@ -136,14 +137,14 @@ class _Reader:
         return found
 
 
-def _scalar(event: yaml.Event) -> Any:
-    if not isinstance(event, yaml.ScalarEvent):
-        return None  # an alias, already complained about
+def _scalar(event: yaml.ScalarEvent) -> Any:
     text = str(event.value)
     if not event.implicit[0]:
         return text
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] not in "-0123456789":
+        return text
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text

@@ -12,7 +12,10 @@ class Ordered(Strict):
     """A column's value in the row that comes first, or last."""
 
     of: Line = Field(description="The column.", examples=["page_url"])
-    by: Annotated[tuple[Line, ...], BeforeValidator(forms.as_list), Field(min_length=1)] = Field(
+    by: Annotated[
+        Annotated[tuple[Line, ...], Field(min_length=1)],
+        BeforeValidator(forms.as_list, json_schema_input_type=Line | Annotated[list[Line], Field(min_length=1)]),
+    ] = Field(
         description="What orders the rows, one column or several. Of rows equal in it the least value comes first. "
         "Rows without a value in `of` or in one of these do not count.",
         examples=["derived_tstamp", ["derived_tstamp", "event_id"]],

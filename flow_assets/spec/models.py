@@ -11,8 +11,15 @@ from flow_assets.spec.flow import Every, Moment, Owner, cadence_of
 from flow_assets.spec.measures import Measure
 from flow_assets.spec.source import S3Access
 
-Columns = Annotated[tuple[Line, ...], BeforeValidator(forms.as_list), Field(min_length=1), AfterValidator(forms.without_duplicates)]
+Columns = Annotated[
+    Annotated[tuple[Line, ...], Field(min_length=1)],
+    BeforeValidator(forms.as_list, json_schema_input_type=Line | Annotated[list[Line], Field(min_length=1)]),
+    AfterValidator(forms.without_duplicates),
+]
 """One column, or a list of them."""
+
+AnyMeasure = Annotated[Measure, BeforeValidator(lambda value: value, json_schema_input_type=Literal["count"] | Measure)]
+"""A measure, or the word that stands for the most usual one."""
 
 
 class Target(Strict):
@@ -148,7 +155,7 @@ class AggregateModel(_Model):
         description="Rows with the same key are one event, whichever key of the model they have.",
         examples=[{"key": "event_id", "keep": "earliest", "by": "collector_tstamp"}],
     )
-    columns: Annotated[dict[Line, Measure], Field(min_length=1)] = Field(
+    columns: Annotated[dict[Line, AnyMeasure], Field(min_length=1)] = Field(
         description="The table's further columns, each with its measure.",
         examples=[{"started_at": {"min": "derived_tstamp"}, "events": "count"}],
     )

@@ -26,7 +26,7 @@ spec's name (lower-case letters, digits and `_`, a letter first). Who is told of
 - YAML is read plainly: only `true`, `false`, `null` and plain numbers are not text. So `no`, `0123` and `12:30` are text as they stand.
   Anchors, aliases and tags are refused.
 - Editors that know the YAML language server check a spec as it is typed, with this as the first line of a flow, and alike for others:
-  `# yaml-language-server: $schema=../../docs/schemas/flow.schema.json`
+  `# yaml-language-server: $schema=../../docs/schemas/flow.schema.json` ([more](pull_requests.md#writing)).
 """
 
 FILTER = """### The row filter

@@ -21,13 +21,13 @@ from flow_assets.spec.source import Source
 
 Schema = dict[str, Any]
 
-ADAPTERS: dict[Kind, TypeAdapter[Any]] = {
-    "source": TypeAdapter(Source),
-    "destination": TypeAdapter(Destination),
-    "flow": TypeAdapter(Flow),
-    "ingest": TypeAdapter(Ingest),
-    "model": TypeAdapter(Model),
-    "alerts": TypeAdapter(Alerts),
+_TYPES: dict[Kind, Any] = {
+    "source": Source,
+    "destination": Destination,
+    "flow": Flow,
+    "ingest": Ingest,
+    "model": Model,
+    "alerts": Alerts,
 }
 _TITLES: dict[Kind, str] = {
     "source": "An event table",
@@ -39,6 +39,12 @@ _TITLES: dict[Kind, str] = {
 }
 
 
+@cache
+def adapter(kind: Kind) -> TypeAdapter[Any]:
+    """What makes a spec of values. It takes its time to be built, so only those that are needed are."""
+    return TypeAdapter(_TYPES[kind])
+
+
 def json_schema(kind: Kind) -> Schema:
     """The JSON Schema (2020-12) of a kind of spec, as its YAML is written, so without ``name``."""
     return deepcopy(schema_of(kind))
@@ -47,7 +53,7 @@ def json_schema(kind: Kind) -> Schema:
 @cache
 def schema_of(kind: Kind) -> Schema:
     """The same, shared: not to be changed."""
-    schema = ADAPTERS[kind].json_schema(mode="validation")
+    schema = adapter(kind).json_schema(mode="validation")
     for model in (schema, *schema.get("$defs", {}).values()):
         _as_written(model)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": _TITLES[kind]}

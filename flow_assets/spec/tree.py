@@ -1,6 +1,7 @@
 """What does a parsed expression hold? The engine's parse tree of a ``where``, walked: columns used, and everything it may not hold."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +38,11 @@ class Reading:
     complaints: tuple[Complaint, ...] = ()
 
 
-def read_trees(alone: str, enclosed: str, functions: Functions) -> Reading:
-    """An expression from the trees of ``SELECT <it>`` and ``SELECT (<it>)``, as JSON with equal positions. Raises nothing."""
+def read_trees(alone: str, enclosed: str, functions: Callable[[], Functions]) -> Reading:
+    """An expression from the trees of ``SELECT <it>`` and ``SELECT (<it>)``, as JSON with equal positions. Raises nothing.
+
+    ``functions`` are asked for where one is called, since the engine takes its time to list them.
+    """
     try:
         tree = json.loads(alone)
         if tree["error"]:
@@ -71,7 +75,7 @@ def _only_expression(statements: list[Node]) -> Node | None:
     return None
 
 
-def _walk(expression: Node, functions: Functions) -> Reading:
+def _walk(expression: Node, functions: Callable[[], Functions]) -> Reading:
     columns: set[str] = set()
     complaints: dict[Complaint, None] = {}
     pending: list[Any] = [expression]
@@ -90,7 +94,7 @@ def _walk(expression: Node, functions: Functions) -> Reading:
     return Reading(frozenset(columns), tuple(complaints))
 
 
-def _complaint(node: Node, functions: Functions) -> Complaint | None:
+def _complaint(node: Node, functions: Callable[[], Functions]) -> Complaint | None:
     """What is wrong with a node itself, its children aside."""
     kind = node.get("class")
     if kind is None:
@@ -110,16 +114,16 @@ def _type(node: Node) -> Complaint | None:
     return f"casts to `{node['name']}`, which is not a type", "use one of the engine's types, such as VARCHAR, BIGINT or TIMESTAMP"
 
 
-def _function(node: Node, functions: Functions) -> Complaint | None:
+def _function(node: Node, functions: Callable[[], Functions]) -> Complaint | None:
     name = node["function_name"].lower()
     if node.get("catalog") or node.get("schema", "main") != "main":
         return f"calls `{name}` through a dot", f"write `{name}(column)`"
     if name in LAMBDAS:
         return _REFUSED["LAMBDA"]
-    if name not in functions.known:
-        meant = nearest(name, {known for known in functions.allowed if known[0] == name[0]})
+    if name not in functions().known:
+        meant = nearest(name, {known for known in functions().allowed if known[0] == name[0]})
         return f"calls `{name}`, which the engine does not know", f"did you mean `{meant}`?" if meant else _ROW_ALONE
-    if name not in functions.allowed:
+    if name not in functions().allowed:
         return f"calls `{name}`, which a filter may not", _ROW_ALONE
     if node.get("distinct") or "filter" in node or "orders" in node.get("order_bys", {}) or node.get("export_state"):
         return f"calls `{name}` as if it were an aggregate", "remove DISTINCT, FILTER or ORDER BY: a filter sees one row at a time"

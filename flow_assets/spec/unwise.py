@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from flow_assets.errors import Problem
 from flow_assets.spec.alerts import Mail
-from flow_assets.spec.destination import FtpDestination, SftpDestination
+from flow_assets.spec.destination import Destination, FtpDestination, SftpDestination
 from flow_assets.spec.source import DeltaSource
 from flow_assets.spec.specs import Specs
 
@@ -19,6 +19,10 @@ def warnings(specs: Specs) -> tuple[Problem, ...]:
                 *_large_files(specs),
                 *_hasty_freshness(specs),
                 *_mixed_up(specs),
+                *_shared_folders(specs),
+                *_unsaid(specs),
+                *_unasked(specs),
+                *_unused(specs),
                 *_unwise_alerts(specs),
             )
         )
@@ -66,6 +70,54 @@ def _mixed_up(specs: Specs) -> Iterator[Problem]:
             yield specs.origins["flow", other_name].problem(("folder",), message, advice, "warning")
 
 
+def _shared_folders(specs: Specs) -> Iterator[Problem]:
+    """Flows that deliver into one folder: whoever is let into it for one of them finds the others' files too."""
+    places = {name: _place(destination) for name, destination in specs.destinations.items()}
+    first: dict[tuple[str, str], str] = {}
+    for name, flow in specs.flows.items():
+        other = first.setdefault((places[flow.destination], flow.folder), name)
+        if other != name and not _alike(_beginning(specs, name), _beginning(specs, other)):
+            message = f"the flow `{other}` delivers into this folder too, so whoever reads it finds the files of both"
+            yield specs.origins["flow", name].problem(("folder",), message, f"give each its own, such as `{flow.folder}/{name}`", "warning")
+
+
+def _alike(beginning: str, other: str) -> bool:
+    """Whether one begins with the other: then it is told already that they are mixed up."""
+    return beginning.startswith(other) or other.startswith(beginning)
+
+
+def _unsaid(specs: Specs) -> Iterator[Problem]:
+    for name, flow in specs.flows.items():
+        origin = specs.origins["flow", name]
+        if not flow.description:
+            yield origin.problem(("description",), "is missing, so nobody knows what it is for", "say it in a sentence", "warning")
+        if not flow.owners:
+            yield origin.problem(("owners",), "is missing, so nobody is asked when it fails", 'write `owners: ["team:name"]`', "warning")
+
+
+def _unasked(specs: Specs) -> Iterator[Problem]:
+    """Flows that deliver all there is, also of visitors who did not consent. A source that has no personal columns can say so."""
+    for name, flow in specs.flows.items():
+        source = specs.sources[flow.source]
+        if flow.properties != "all" or flow.privacy_filter or source.sensitive == ():
+            continue
+        origin = specs.origins["flow", name]
+        if source.columns.consent:
+            message = "all properties are delivered, also of visitors who did not consent"
+            yield origin.problem(("privacy_filter",), message, "write `privacy_filter: true`, or name the `properties`", "warning")
+        else:
+            message = f"all are delivered, and `{flow.source}` cannot tell who consented"
+            advice = f"name them, or write `sensitive: []` into sources/{flow.source}.yaml if none is about persons"
+            yield origin.problem(("properties",), message, advice, "warning")
+
+
+def _unused(specs: Specs) -> Iterator[Problem]:
+    used = {*(flow.destination for flow in specs.flows.values()), *(ingest.destination for ingest in specs.ingests.values())}
+    for name in specs.destinations:
+        if name not in used:
+            yield specs.origins["destination", name].problem((), "no flow delivers here", "remove the file if none will", "warning")
+
+
 def _unwise_alerts(specs: Specs) -> Iterator[Problem]:
     owners = {owner for flow in specs.flows.values() for owner in flow.owners}
     for name, channel in specs.alerts.channels.items() if specs.alerts else ():
@@ -83,5 +135,10 @@ def _beginning(specs: Specs, name: str) -> str:
     """How every path of a flow begins, with the place it is in."""
     flow = specs.flows[name]
     destination = specs.destinations[flow.destination]
+    return f"{_place(destination)}\n{flow.folder}/{name}{'_' if destination.type in ('sftp', 'ftp') else '/'}"
+
+
+def _place(destination: Destination) -> str:
+    """Where files go, whatever the destination is called."""
     place = destination.model_dump(mode="json", include={"type", "host", "port", "root", "bucket", "prefix", "endpoint_url"})
-    return f"{sorted(place.items())}\n{flow.folder}/{name}{'_' if destination.type in ('sftp', 'ftp') else '/'}"
+    return str(sorted(place.items()))

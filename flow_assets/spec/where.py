@@ -9,14 +9,17 @@ comments end inside of it (a line comment at the new line), and none of its pare
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-
-import duckdb
+from functools import cache, lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from flow_assets.errors import PermanentError
 from flow_assets.spec.functions import Functions, functions_of
 from flow_assets.spec.keys import listing, nearest
 from flow_assets.spec.tree import Complaint, Reading, read_trees
+
+if TYPE_CHECKING:
+    import duckdb
 
 _ALONE, _ENCLOSED = "SELECT \n{}\n ", "SELECT(\n{}\n)"  # equally long, so that positions in the two trees agree
 _SERIALIZE = "json_serialize_sql(query, skip_null := true, skip_empty := true, skip_default := true)"
@@ -33,6 +36,7 @@ _GROUP = "_flow_group"
 _ODD_CHARACTERS = Reading(
     complaints=(("holds a control character or an odd kind of space", "remove it; in text write `chr(160)` and the like"),)
 )
+_ONE_AT_A_TIME = Lock()
 _READINGS: dict[str, Reading] = {}
 
 
@@ -43,7 +47,7 @@ def check_syntax(expressions: Collection[str]) -> dict[str, tuple[Complaint, ...
     if new:
         trees = _trees([form.format(expression) for expression in new for form in (_ALONE, _ENCLOSED)])
         for expression, alone, enclosed in zip(new, trees[::2], trees[1::2], strict=True):
-            _READINGS[expression] = read_trees(alone, enclosed, _functions())
+            _READINGS[expression] = read_trees(alone, enclosed, _functions)
     return {expression: _READINGS[expression].complaints for expression in expressions}
 
 
@@ -73,7 +77,7 @@ def check_where(expression: str, columns: Sequence[tuple[str, str]]) -> list[Com
     types = {name.lower(): (name, kind) for name, kind in reversed(columns)}
     used = sorted(where_columns(expression))
     unknown = [_unknown_column(name, [name for name, _ in columns]) for name in used if name.lower() not in types]
-    return unknown or _bind(expression, sorted({types[name.lower()] for name in used}))
+    return unknown or list(_bind(expression, tuple(sorted({types[name.lower()] for name in used}))))
 
 
 def _unknown_column(name: str, known: Sequence[str]) -> Complaint:
@@ -81,19 +85,30 @@ def _unknown_column(name: str, known: Sequence[str]) -> Complaint:
     return f"names the column `{name}`, which the source does not have", f"did you mean `{meant}`?" if meant else f"it has {listing(known)}"
 
 
-def _bind(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint]:
+@lru_cache(maxsize=4096)
+def _bind(expression: str, columns: tuple[tuple[str, str], ...]) -> tuple[Complaint, ...]:
     """Run it over one row of nulls: the engine itself says whether names, types, functions and constants fit."""
-    definitions = [f'"{name.replace(chr(34), chr(34) * 2)}" {kind}' for name, kind in columns] or ["unused INTEGER"]
     query = f"SELECT (\n{expression}\n) FROM rows_of_the_source WHERE (\n{expression}\n)"
-    with _engine() as engine:
+    with _ONE_AT_A_TIME:
         try:
-            engine.execute(f"CREATE TEMP TABLE rows_of_the_source ({', '.join(definitions)})")
-            engine.execute("INSERT INTO rows_of_the_source DEFAULT VALUES")
-            kind = str(engine.execute(f"DESCRIBE {query}").fetchall()[0][1])
-            engine.execute(query).fetchall()
-        except duckdb.Error as error:
-            return [(f"does not fit the source's columns: {_first_line(error)}", f"the types are {_shown(columns)}")]
-    return [] if kind == "BOOLEAN" else [(f"is of type {kind}, not boolean", "compare it with something, as in `x = 1` or `x IS NOT NULL`")]
+            found = _row_of_nulls(columns).execute(query)
+            kind = str(found.description[0][1])
+            found.fetchall()
+        except _errors() as error:
+            return ((f"does not fit the source's columns: {_first_line(error)}", f"the types are {_shown(columns)}"),)
+    return (
+        () if kind == "BOOLEAN" else ((f"is of type {kind}, not boolean", "compare it with something, as in `x = 1` or `x IS NOT NULL`"),)
+    )
+
+
+@lru_cache(maxsize=64)
+def _row_of_nulls(columns: tuple[tuple[str, str], ...]) -> "duckdb.DuckDBPyConnection":
+    """An engine with a table that has these columns, and a row. It is kept: many flows filter by the same columns."""
+    definitions = [f'"{name.replace(chr(34), chr(34) * 2)}" {kind}' for name, kind in columns] or ["unused INTEGER"]
+    engine = _database().cursor()
+    engine.execute(f"CREATE TEMP TABLE rows_of_the_source ({', '.join(definitions)})")
+    engine.execute("INSERT INTO rows_of_the_source DEFAULT VALUES")
+    return engine
 
 
 def check_aggregate(expression: str, columns: Sequence[tuple[str, str]]) -> list[Complaint]:
@@ -103,7 +118,7 @@ def check_aggregate(expression: str, columns: Sequence[tuple[str, str]]) -> list
         try:
             engine.execute(f"CREATE TEMP TABLE rows_of_the_source ({', '.join(definitions)}, {_GROUP} INTEGER)")
             engine.execute(f"SELECT (\n{expression}\n) FROM rows_of_the_source GROUP BY {_GROUP}")
-        except duckdb.Error as error:
+        except _errors() as error:
             return [(f"is no aggregate over the source's columns: {_first_line(error)}", "write one, such as `count(*) FILTER (x = 1)`")]
         finally:
             engine.execute("DROP TABLE IF EXISTS rows_of_the_source")
@@ -119,19 +134,30 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
+def _engine() -> "Iterator[duckdb.DuckDBPyConnection]":
     """An engine that reaches nothing outside of itself."""
     with _database().cursor() as engine:
         yield engine
 
 
 @cache
-def _database() -> duckdb.DuckDBPyConnection:
-    """One for all: to start an engine takes longer than to judge an expression. Its cursors share nothing but their settings."""
+def _database() -> "duckdb.DuckDBPyConnection":
+    """One for all: to start an engine takes longer than to judge an expression. Its cursors share nothing but their settings.
+
+    Specs without a filter need none, so it is not even imported before.
+    """
+    import duckdb
+
     database = duckdb.connect(":memory:", config=_CONFIG)
     database.execute("SET GLOBAL TimeZone = 'UTC'")
     database.execute("SET lock_configuration = true")
     return database
+
+
+def _errors() -> "type[duckdb.Error]":
+    import duckdb
+
+    return duckdb.Error
 
 
 @cache

@@ -63,14 +63,10 @@ class FirstRows:
             yield part
 
     def _with(self, part: Part, before: Preview | None) -> Preview:
-        masked, source = masked_columns(self._source), f"the source {self._source.name}"
-        unknown = masked - {column.name.lower() for column in self._available}
-        if self._source.sensitive is None:
-            return Preview(untold=f"{source} does not say which columns are sensitive")
-        if unknown:  # misspelt, perhaps: then the column that is meant would be shown
-            return Preview(untold=f"{source} calls columns sensitive that its table lacks: {', '.join(sorted(unknown))}")
+        if why := untold(self._source, self._available):
+            return Preview(untold=why)
         try:
-            seen = preview(part.file, self._flow, [column.name for column in self._columns], masked)
+            seen = preview(part.file, self._flow, [column.name for column in self._columns], masked_columns(self._source))
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not stop a delivery
             return Preview(untold=f"a part could not be read back ({type(error).__name__})")
         return replace(seen, rows=(*(before.rows if before else ()), *seen.rows)[:ROWS])
@@ -82,11 +78,21 @@ def masked_columns(source: Source) -> set[str]:
     return {name.lower() for name in (*consent, *(source.sensitive or ()))}
 
 
+def untold(source: Source, available: Sequence[Column]) -> str | None:
+    """Why no row of a source may be shown, if none may."""
+    if source.sensitive is None:
+        return f"the source {source.name} does not say which columns are sensitive"
+    unknown = masked_columns(source) - {column.name.lower() for column in available}
+    if unknown:  # misspelt, perhaps: then the column that is meant would be shown
+        return f"the source {source.name} calls columns sensitive that its table lacks: {', '.join(sorted(unknown))}"
+    return None
+
+
 def preview(file: Path, flow: Flow, columns: Sequence[str], masked: Collection[str]) -> Preview:
     """The first rows of a part; ``columns`` are all that it has, ``masked`` in lower case."""
     shown = tuple(columns[:COLUMNS])
     hidden = {name for name in shown if name.lower() in masked}
-    rows = (tuple(MASK if name in hidden else _cut(row.get(name)) for name in shown) for row in islice(_rows(file, flow, shown), ROWS))
+    rows = (tuple(MASK if name in hidden else cut(row.get(name)) for name in shown) for row in islice(_rows(file, flow, shown), ROWS))
     return Preview(shown, tuple(rows), len(columns) - len(shown))
 
 
@@ -116,7 +122,8 @@ def _lines(text: IO[str]) -> Iterator[str]:
         yield line
 
 
-def _cut(value: Any) -> str:
+def cut(value: Any) -> str:
+    """A value as text, not too long."""
     text = _written(value)
     return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 1]}…"
 
