@@ -20,7 +20,10 @@ from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.specs import Specs
 from flow_assets.stages.count import count
 
-COSMETIC = ("description", "owners", "freshness", "enabled", "heal", "preview", "every", "start", "history_start")
+COSMETIC = (
+    *("description", "owners", "freshness", "enabled", "heal", "preview", "every", "start", "history_start"),
+    *("previously", "accept_breaking"),
+)
 """Keys of a flow that do not change what the files of an interval hold."""
 
 CursorAt = Callable[[Line, datetime], Cursor]
