@@ -227,7 +227,7 @@ class Flow(Strict):
     enabled: Flag = Field(default=True, description="`false` pauses the flow; its intervals are delivered once it is enabled again.")
     previously: Name | None = Field(
         default=None,
-        description="The flow's name before it was renamed: what was delivered under that name counts as this flow's. Files keep their names.",
+        description="The flow's name before it was renamed: what was delivered under that name counts as this flow's.",
         examples=["shop_export"],
     )
     accept_breaking: Annotated[Line, Field(max_length=500)] | None = Field(
