@@ -15,7 +15,8 @@ from flow_assets.erase_command import erase
 from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
 from flow_assets.list_command import list_
-from flow_assets.model_commands import build, plan_model, refresh
+from flow_assets.model_commands import build, refresh
+from flow_assets.plan_command import plan
 from flow_assets.spec.base import KINDS, Kind
 from flow_assets.spec.load import load_specs
 from flow_assets.spec.specs import Specs
@@ -80,25 +81,6 @@ def _column_problems(specs: Specs) -> Iterator[Problem]:
         for model in models:
             yield from check_model_columns(model, specs, columns)
         yield from sensitive_problems(name, specs, columns)
-
-
-@command
-@click.argument("flow", metavar="FLOW|MODEL")
-@click.option("--at", type=Moment(), required=True, help="End of the interval.")
-@as_json
-def plan(folders: Folders, flow: str, at: datetime, as_json: bool) -> None:
-    """What delivering the interval that ends at a time would do, or building a model up to then; touches nothing."""
-    from flow_assets.console import print_json, print_plan
-    from flow_assets.line import plan_interval
-
-    with project(folders) as opened:
-        if flow in opened.specs.models and flow not in opened.specs.flows:
-            plan_model(opened, flow, at, as_json)
-            return
-    with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
-        planned = [plan_interval(line, interval) for interval in opened.intervals_of(flow, interval_of(line.flow, at))]
-    for each in planned:
-        print_json(each.to_json()) if as_json else print_plan(each)
 
 
 @command
@@ -218,6 +200,7 @@ command(ingest)
 command(build)
 command(refresh)
 command(list_)
+command(plan)
 command(verify)
 command(audit)
 command(erase)

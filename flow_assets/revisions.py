@@ -22,18 +22,19 @@ def specs_at(revision: str, folder: Path) -> Iterator[tuple[Specs, tuple[Problem
     """
     if not folder.is_dir():
         raise PermanentError(f"{folder}: there is no such folder — name the folder of specs (--specs, FLOW_SPECS)")
-    prefix = (
-        _git(folder, "rev-parse", "--show-prefix", failing=f"{folder} is in no git repository — run this in a clone of it").decode().strip()
-    )
+    nowhere = f"{folder} is in no git repository — run this in a clone of it"
+    asked = ("--show-prefix", "--show-toplevel")
+    prefix, top = (_git(folder, "rev-parse", one, failing=nowhere).decode().rstrip("\n") for one in asked)
+    prefix, repository = prefix.rstrip("/"), Path(top)
     unknown = f"git knows no revision {revision!r} — fetch it (git fetch origin; a clone in CI may be shallow), or name another"
     if revision.startswith("-"):
         raise PermanentError(unknown)
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", failing=unknown).decode().strip()
+    commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", failing=unknown).decode().strip()
     with tempfile.TemporaryDirectory() as project:
         unpacked = Path(project) / folder.absolute().name
         unpacked.mkdir()
-        if _has(folder, commit, prefix):
-            archive = _git(folder, "archive", "--format=tar", f"{commit}:{prefix}", failing=f"git cannot read {prefix} of {revision}")
+        if _has(repository, commit, prefix):
+            archive = _git(repository, "archive", "--format=tar", f"{commit}:{prefix}", failing=f"git cannot read {prefix} of {revision}")
             with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
                 tar.extractall(unpacked, filter="data")
         yield load_specs_tolerantly(unpacked) if any(unpacked.iterdir()) else (Specs(unpacked), ())

@@ -17,6 +17,7 @@ from flow_assets.ledger import (
     recent,
     reported,
     standing,
+    volume,
 )
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
@@ -24,7 +25,7 @@ from flow_assets.ledger.deliveries import Recorded
 from flow_assets.ledger.examine import Examined, examine
 from flow_assets.ledger.failures import Failure
 from flow_assets.ledger.manifest import CursorSpan, Manifest
-from flow_assets.ledger.migrations import migrate
+from flow_assets.ledger.migrations import check, migrate
 from flow_assets.ledger.recent import Recent
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
@@ -57,6 +58,18 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         migrate(self._database)
+
+    @classmethod
+    def as_it_is(cls, url: str) -> Self:
+        """A ledger that is there, to be read only: nothing is made, and nothing brought up to date.
+
+        Raises:
+            PermanentError: it is of another version than this code.
+        """
+        opened = cls.__new__(cls)
+        opened._database = Database(url)
+        check(opened._database)
+        return opened
 
     def __repr__(self) -> str:
         return f"<{self._database.where}>"
@@ -175,6 +188,11 @@ class Ledger:
         """The rows that a flow's deliveries brought whose intervals end after ``since``, by interval and by event time."""
         with self._database.reading() as connection:
             return recent.recent(connection, flow, since)
+
+    def volume(self, flow: str) -> volume.Delivered:
+        """How much of what the flow delivered counts, and for how long it did."""
+        with self._database.reading() as connection:
+            return volume.delivered(connection, flow)
 
     def covered(self, flow: str) -> tuple[Interval, ...]:
         """The stretches of insertion time that the flow delivered, oldest first: one, unless there are gaps."""

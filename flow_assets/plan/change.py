@@ -5,7 +5,7 @@ Nothing is read here but specs and the columns of tables, as somebody else has r
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from flow_assets.errors import Problem
 from flow_assets.plan.columns import Column
@@ -19,6 +19,7 @@ from flow_assets.spec.specs import Specs
 
 Status = Literal["new", "changed", "renamed", "paused", "resumed", "removed"]
 History = Literal["none yet", "valid", "regenerate to be alike", "ends"]
+MOST_NAMED: Final = 20
 KINDS: tuple[Kind, ...] = ("source", "destination", "ingest", "model")
 
 
@@ -153,7 +154,22 @@ def _new(before: Revision, after: Revision, name: str) -> FlowChange:
         for old, one in before.specs.flows.items()
         if old not in after.specs.flows and flow.previously is None and _alike(one, flow)
     ]
-    return FlowChange(name, "new", flow.owners, history="none yet", accepted=flow.accept_breaking, remarks=tuple(remarks))
+    told = (*_introduced(after.spoken(flow)), *remarks)
+    return FlowChange(name, "new", flow.owners, history="none yet", accepted=flow.accept_breaking, remarks=told)
+
+
+def _introduced(spoken: Spoken) -> Iterator[str]:
+    """What a new flow delivers."""
+    flow, (part, report) = spoken.flow, spoken.example
+    yield f"delivers `{flow.source}` to `{flow.destination}` every {flow.every}: `{part}`, listed by `{report}`"
+    columns = spoken.delivered
+    if columns is not None:
+        names = list(columns)
+        more = f", … ({len(names) - MOST_NAMED} more)" if len(names) > MOST_NAMED else ""
+        yield f"{len(names)} columns: {', '.join(f'`{name}`' for name in names[:MOST_NAMED])}{more}"
+    rules = {"sites": flow.sites, "where": flow.where, "privacy_filter": flow.privacy_filter}
+    told = [f"{key} `{value}`" for key, value in rules.items() if value not in ("all", None, False)]
+    yield f"rows: {', '.join(told) or 'all, whoever consented'}"
 
 
 def _alike(one: Flow, other: Flow) -> bool:
