@@ -63,7 +63,7 @@ def plan_against(specs: Specs, revision: str, ledger: Ledger | None, now: dateti
             volumes[one.flow] = _expected(flow, specs, source)
             due[one.flow] = due_count(flow.start, flow.cadence, now, ())
         elif one.history == "regenerate to be alike":
-            volumes[one.flow] = regeneration(flow, specs, source, ledger, one.previously or one.flow, now)
+            volumes[one.flow] = regeneration(flow, specs, source, ledger, now)
     return Planned(change, volumes, due)
 
 

@@ -55,9 +55,9 @@ def daily(flow: Flow, specs: Specs, source: Source) -> Volume:
     return replace(about, basis=(told, *about.basis))
 
 
-def regeneration(flow: Flow, specs: Specs, source: Source | None, ledger: Ledger | None, name: str, now: datetime) -> Volume:
-    """What regenerating everything that the flow delivered would move; ``name`` is the flow's in the ledger. Raises nothing."""
-    known = None if ledger is None else ledger.volume(name)
+def regeneration(flow: Flow, specs: Specs, source: Source | None, ledger: Ledger | None, now: datetime) -> Volume:
+    """What regenerating everything that the flow delivered would move. Raises nothing."""
+    known = None if ledger is None else ledger.volume(flow.name)
     if known is not None and known.files:
         told = f"what counts of its deliveries up to {known.until:%Y-%m-%d %H:%M} UTC" if known.until else "what counts of its deliveries"
         volume = Volume("regeneration", known.rows, known.bytes, known.files, basis=(told,))

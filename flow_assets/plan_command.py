@@ -10,6 +10,7 @@ import click
 
 from flow_assets.commands import Folders, Moment, as_json, interval_of, known, project
 from flow_assets.spec.load import load_specs
+from flow_assets.spec.specs import Specs
 
 if TYPE_CHECKING:
     from flow_assets.ledger.store import Ledger
@@ -61,7 +62,7 @@ def _plan_change(folders: Folders, flows: tuple[str, ...], revision: str, form: 
     from flow_assets.plan import change_text
 
     specs = load_specs(folders.specs)
-    with _ledger(folders) as ledger:
+    with _ledger(folders, specs) as ledger:
         planned = plan_against(specs, revision, ledger, datetime.now(UTC), flows)
     told = planned.change, planned.volumes, planned.due, revision
     if form == "json":
@@ -75,14 +76,15 @@ def _plan_change(folders: Folders, flows: tuple[str, ...], revision: str, form: 
 
 
 @contextmanager
-def _ledger(folders: Folders) -> Iterator["Ledger | None"]:
+def _ledger(folders: Folders, specs: Specs) -> Iterator["Ledger | None"]:
     """The ledger, if there is one that can be read as it is: a plan makes none, and brings none up to date."""
     from flow_assets.errors import FlowError
     from flow_assets.ledger.store import Ledger
 
+    named = {name: flow.previously for name, flow in specs.flows.items()}
     url, file = folders.ledger_url, folders.state.absolute() / "ledger.db"
     try:
-        opened = Ledger.as_it_is(url or f"sqlite:///{file}") if url or file.is_file() else None
+        opened = Ledger.as_it_is(url or f"sqlite:///{file}", named) if url or file.is_file() else None
     except FlowError as error:
         click.echo(f"the ledger is not asked: {error}", err=True)
         opened = None

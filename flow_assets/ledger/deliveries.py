@@ -36,9 +36,9 @@ def interval_of(manifest: Manifest) -> Interval:
     return Interval(manifest.interval.start, manifest.interval.end)
 
 
-def existing(connection: Connection, manifest: Manifest) -> Recorded | None:
-    """What is recorded under this manifest's flow, kind, interval and revision."""
-    found = recorded(connection, select(deliveries).where(_same(manifest)))
+def existing(connection: Connection, flow: str, manifest: Manifest) -> Recorded | None:
+    """What is recorded of a flow under this manifest's kind, interval and revision; it may name the flow as it was called then."""
+    found = recorded(connection, select(deliveries).where(_same(flow, manifest)))
     return found[0] if found else None
 
 
@@ -48,23 +48,23 @@ def differences(found: Recorded, manifest: Manifest, report_path: str) -> list[s
     return [f"{key} (was {_short(was[key])}, is {_short(now[key])})" for key in now if was[key] != now[key]]
 
 
-def remove(connection: Connection, manifest: Manifest) -> None:
-    """Forget what is recorded under this manifest's flow, kind, interval and revision, with its files and partitions."""
-    connection.execute(delete(deliveries).where(_same(manifest)))
+def remove(connection: Connection, flow: str, manifest: Manifest) -> None:
+    """Forget what is recorded of a flow under this manifest's kind, interval and revision, with its files and partitions."""
+    connection.execute(delete(deliveries).where(_same(flow, manifest)))
 
 
-def add(connection: Connection, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:
-    """Write a manifest into the tables."""
+def add(connection: Connection, flow: str, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:
+    """Write a flow's manifest into the tables."""
     columns = json.dumps([column.model_dump() for column in manifest.schema_], ensure_ascii=False)
     schema_hash = hashlib.sha256(columns.encode()).hexdigest()[:32]
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(dialect.insert(schemas).values(hash=schema_hash, columns=columns).on_conflict_do_nothing())
-    row = _row(manifest) | {"schema_hash": schema_hash, "report_path": report_path, "recorded_at": micros(recorded_at)}
+    row = _row(flow, manifest) | {"schema_hash": schema_hash, "report_path": report_path, "recorded_at": micros(recorded_at)}
     delivery = connection.execute(insert(deliveries).returning(deliveries.c.id), row).scalar_one()
     _add_all(connection, files, delivery, [file.model_dump() for file in manifest.files])
     _add_all(connection, partitions, delivery, [partition.model_dump() for partition in manifest.partitions])
     _add_all(connection, lateness, delivery, [{"entries": _entries(manifest.lateness)}] if manifest.lateness else [])
-    _add_all(connection, supersessions, delivery, [{"path": path, "flow": manifest.flow} for path in sorted(set(manifest.supersedes))])
+    _add_all(connection, supersessions, delivery, [{"path": path, "flow": flow} for path in sorted(set(manifest.supersedes))])
 
 
 def of_flow(flow: str) -> Select[Any]:
@@ -131,13 +131,13 @@ def _delivered(flow: str) -> ColumnElement[bool]:
     return and_(deliveries.c.flow == flow, deliveries.c.kind == "delivery")
 
 
-def _same(manifest: Manifest) -> ColumnElement[bool]:
-    return and_(*(deliveries.c[name] == value for name, value in _key(manifest).items()))
+def _same(flow: str, manifest: Manifest) -> ColumnElement[bool]:
+    return and_(*(deliveries.c[name] == value for name, value in _key(flow, manifest).items()))
 
 
-def _key(manifest: Manifest) -> dict[str, Any]:
+def _key(flow: str, manifest: Manifest) -> dict[str, Any]:
     return {
-        "flow": manifest.flow,
+        "flow": flow,
         "kind": manifest.kind,
         "interval_start": micros(manifest.interval.start),
         "interval_end": micros(manifest.interval.end),
@@ -145,9 +145,9 @@ def _key(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _row(manifest: Manifest) -> dict[str, Any]:
+def _row(flow: str, manifest: Manifest) -> dict[str, Any]:
     return {
-        **_key(manifest),
+        **_key(flow, manifest),
         **{f"rows_{name}": count for name, count in manifest.rows.model_dump().items()},
         "cursor_from": "null" if manifest.cursor.from_ is None else cursor_text(manifest.cursor.from_),
         "cursor_to": cursor_text(manifest.cursor.to),

@@ -24,6 +24,7 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE failures ADD COLUMN destination TEXT",
         "ALTER TABLE failures ADD COLUMN circumstances TEXT",
     ),
+    ("CREATE TABLE names (name TEXT PRIMARY KEY NOT NULL, flow TEXT NOT NULL)",),
 )
 
 
