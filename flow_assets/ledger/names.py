@@ -84,7 +84,12 @@ def _known(connection: Connection, flows: Collection[str]) -> set[str]:
 
 def _last(connection: Connection, key: str) -> str | None:
     """The name under which a record was last added to."""
-    query = select(deliveries.c.manifest).where(deliveries.c.flow == key).order_by(deliveries.c.recorded_at.desc()).limit(1)
+    query = (
+        select(deliveries.c.manifest)
+        .where(deliveries.c.flow == key)
+        .order_by(deliveries.c.recorded_at.desc(), deliveries.c.id.desc())
+        .limit(1)
+    )
     text = connection.execute(query).scalar_one_or_none()
     return None if text is None else str(json.loads(text)["flow"])
 
