@@ -45,7 +45,8 @@ def existing(connection: Connection, flow: str, manifest: Manifest) -> Recorded 
 def differences(found: Recorded, manifest: Manifest, report_path: str) -> list[str]:
     """What of a recorded delivery is not the same: keys, each with what it was and what it is now."""
     was, now = (m.as_mapping() | {"report_path": path} for m, path in ((found.manifest, found.report_path), (manifest, report_path)))
-    return [f"{key} (was {_short(was[key])}, is {_short(now[key])})" for key in now if was[key] != now[key]]
+    keys = [key for key in dict.fromkeys((*now, *was)) if was.get(key) != now.get(key)]
+    return [f"{key} (was {_short(was.get(key))}, is {_short(now.get(key))})" for key in keys]
 
 
 def remove(connection: Connection, flow: str, manifest: Manifest) -> None:

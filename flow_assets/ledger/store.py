@@ -18,6 +18,7 @@ from flow_assets.ledger import (
     names,
     recent,
     reported,
+    schemas,
     standing,
     volume,
 )
@@ -32,6 +33,7 @@ from flow_assets.ledger.recent import Recent
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
 from flow_assets.ledger.watch import Watch
+from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import Late
@@ -194,6 +196,16 @@ class Ledger:
         """The rows that a flow's deliveries brought whose intervals end after ``since``, by interval and by event time."""
         with self._database.reading() as connection:
             return recent.recent(connection, self._names.of(flow), since)
+
+    def columns_before(self, flow: str, moment: datetime) -> tuple[Column, ...] | None:
+        """The columns of the newest delivery whose interval ended by a moment."""
+        with self._database.reading() as connection:
+            return schemas.before(connection, self._names.of(flow), moment)
+
+    def columns_lately(self, flows: Collection[str]) -> dict[str, tuple[schemas.Since, ...]]:
+        """Of the flows that delivered other columns in the last day that they delivered: which, and since when; by few queries."""
+        with self._database.reading() as connection:
+            return self._names.back(schemas.lately(connection, self._keys(flows), LAST_DAY), flows)
 
     def volume(self, flow: str) -> volume.Delivered:
         """How much of what the flow delivered counts, and for how long it did."""
