@@ -11,6 +11,7 @@ from flow_assets.alert_command import alert
 from flow_assets.audit_command import audit
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.doctor_command import doctor
+from flow_assets.end_command import end
 from flow_assets.erase_command import erase
 from flow_assets.errors import FlowError, Problem, SpecError
 from flow_assets.ingest.command import ingest
@@ -204,6 +205,7 @@ command(plan)
 command(verify)
 command(audit)
 command(erase)
+command(end)
 command(alert)
 command(doctor)
 
