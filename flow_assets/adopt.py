@@ -33,7 +33,7 @@ def adopt(line: Line, report_path: str, now: datetime) -> Manifest:
     """
     manifest = Manifest.from_json(_fetch(line.destination, manifest_path(report_path)))
     listed = parse_report(_fetch(line.destination, report_path))
-    ours = line.ledger.is_same_flow(manifest.flow, line.flow.name)
+    ours = line.ledger.names.same(manifest.flow, line.flow.name)
     if not ours or manifest.report != report_path or listed != tuple(file.path for file in manifest.files):
         raise PermanentError(
             f"flow {line.flow.name}: {report_path} at destination {line.flow.destination} does not fit its manifest — another flow may "
@@ -60,7 +60,7 @@ def settle(line: Line, now: datetime) -> list[Manifest]:
         line.ledger.announce(line.flow.name, None)
     if not adopted and not line.ledger.knows(line.flow.name):
         layout = layout_of(line.specs.destinations[line.flow.destination].type)
-        for name in line.ledger.names_of(line.flow.name):
+        for name in line.ledger.names.every(line.flow.name):
             adopted += [adopt(line, report.path, now) for report in find_reports(line.destination, layout, line.flow.folder, name)]
     return adopted
 

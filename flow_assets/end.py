@@ -58,14 +58,14 @@ def _put_note(line: Line, last: Recorded, reason: str | None) -> str:
     manifest, flow = last.manifest, line.flow
     interval = Interval(manifest.interval.start, manifest.interval.end)
     path = delivery_names(flow, line.specs.destinations[flow.destination], interval, 0).end(interval.end)
-    counted = line.ledger.volume(flow.name)
+    counted = line.ledger.listing.volume(flow.name)
     said = {
         "version": VERSION,
         "flow": flow.name,
         "kind": "end",
         "until": format_time(interval.end),
         "last_report": last.report_path,
-        "reports": len(line.ledger.report_paths(flow.name)),
+        "reports": len(line.ledger.listing.report_paths(flow.name)),
         "rows": counted.rows,
         "files": counted.files,
         "reason": reason,

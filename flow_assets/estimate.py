@@ -57,7 +57,7 @@ def daily(flow: Flow, specs: Specs, source: Source) -> Volume:
 
 def regeneration(flow: Flow, specs: Specs, source: Source | None, ledger: Ledger | None, now: datetime) -> Volume:
     """What regenerating everything that the flow delivered would move. Raises nothing."""
-    known = None if ledger is None else ledger.volume(flow.name)
+    known = None if ledger is None else ledger.listing.volume(flow.name)
     if known is not None and known.files:
         told = f"what counts of its deliveries up to {known.until:%Y-%m-%d %H:%M} UTC" if known.until else "what counts of its deliveries"
         volume = Volume("regeneration", known.rows, known.bytes, known.files, basis=(told,))

@@ -97,7 +97,7 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
     def plan(revision: int, changes: ColumnChanges | None, supersedes: Sequence[str] = ()) -> DeliveryPlan:
         return plan_delivery(line.flow, destination, interval, reading.cursors, columns, tally, content, revision, supersedes, changes)
 
-    changes = column_changes(line.ledger.columns_before(line.flow.name, interval.start), columns)
+    changes = column_changes(line.ledger.listing.columns_before(line.flow.name, interval.start), columns)
     if recorded is None:
         return plan(0, changes)
     old = recorded.manifest

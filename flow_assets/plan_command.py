@@ -84,7 +84,7 @@ def _ledger(folders: Folders, specs: Specs) -> Iterator["Ledger | None"]:
     named = {name: flow.previously for name, flow in specs.flows.items()}
     url, file = folders.ledger_url, folders.state.absolute() / "ledger.db"
     try:
-        opened = Ledger.as_it_is(url or f"sqlite:///{file}", named) if url or file.is_file() else None
+        opened = Ledger(url or f"sqlite:///{file}", named, as_it_is=True) if url or file.is_file() else None
     except FlowError as error:
         click.echo(f"the ledger is not asked: {error}", err=True)
         opened = None

@@ -104,7 +104,10 @@ def _plan(line: Line, span: Interval, covers: Interval, reading: Reading) -> Del
     tally = reading.repaired(lambda: count(reading.engine, reading.attach, flow, source.columns, reading.available, None))
     superseded = _superseded(line, span, covers)
     as_of, content, revision = reading.cursors[1], content_hash(specs, flow), _next_revision(line, covers)
-    destination, changes = specs.destinations[flow.destination], column_changes(line.ledger.columns_before(flow.name, covers.end), columns)
+    destination, changes = (
+        specs.destinations[flow.destination],
+        column_changes(line.ledger.listing.columns_before(flow.name, covers.end), columns),
+    )
     return plan_regeneration(flow, destination, span, covers, as_of, columns, tally, content, revision, superseded, changes)
 
 

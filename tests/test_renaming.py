@@ -95,7 +95,7 @@ def test_previously_may_go_once_the_flow_was_at_work_and_its_old_name_may_be_ano
     assert both.ledger.covered_all(["store", "shop"]) == {"store": (Interval(START, START + 2 * QUARTER),), "shop": ()}
     thrice = world.line("market", market=FLOW + "    previously: store\n")
     assert thrice.ledger.covered("market") == (Interval(START, START + 2 * QUARTER),)
-    assert thrice.ledger.names_of("market") == ("market", "store", "shop")
+    assert thrice.ledger.names.every("market") == ("market", "store", "shop")
 
 
 def test_a_flow_with_deliveries_of_its_own_does_not_lose_them_to_a_name_that_it_never_had(world: World) -> None:

@@ -46,7 +46,7 @@ def said(feed: Line, number: int, **options: bool) -> dict[str, object] | None:
 
 def test_the_first_delivery_with_other_columns_says_so_and_no_other_one(feed: Line) -> None:
     assert [said(feed, number) for number in range(3)] == [None, WIDER, None]
-    [lately] = feed.ledger.columns_lately(["feed"]).values()
+    [lately] = feed.ledger.listing.columns_lately(["feed"]).values()
     assert [(one.start, Column("page", "VARCHAR") in one.columns) for one in lately] == [(START, False), (quarter(1).start, True)]
 
 

@@ -41,7 +41,7 @@ def schema_checks(specs: Specs, keys: Keys) -> list[dg.AssetChecksDefinition]:
 
 def schema_evaluations(project: FlowProject, keys: Keys) -> list[dg.AssetCheckEvaluation]:
     """The results of all flows' checks, by a few queries of the ledger."""
-    found = project.opened.ledger.columns_lately(project.specs.flows)
+    found = project.opened.ledger.listing.columns_lately(project.specs.flows)
     return [_evaluation(keys.deliveries(flow), found.get(flow, ())) for flow in project.specs.flows]
 
 

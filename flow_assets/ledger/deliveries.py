@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from flow_assets.errors import PermanentError
 from flow_assets.ledger.cursors import cursor_text
 from flow_assets.ledger.manifest import LateRows, Manifest, SchemaColumn
 from flow_assets.ledger.tables import coverage, deliveries, files, lateness, micros, moment, partitions, schemas, supersessions
@@ -47,6 +48,15 @@ def differences(found: Recorded, manifest: Manifest, report_path: str) -> list[s
     was, now = (m.as_mapping() | {"report_path": path} for m, path in ((found.manifest, found.report_path), (manifest, report_path)))
     keys = [key for key in dict.fromkeys((*now, *was)) if was.get(key) != now.get(key)]
     return [f"{key} (was {_short(was.get(key))}, is {_short(now.get(key))})" for key in keys]
+
+
+def not_the_same(manifest: Manifest, differing: Sequence[str]) -> PermanentError:
+    """What to raise if something else is recorded already."""
+    which = f"{manifest.kind} of {manifest.flow} for {interval_of(manifest).key}, revision {manifest.revision},"
+    return PermanentError(
+        f"the {which} is recorded already, with another {', '.join(differing)} — "
+        "a retry must give the same files: find out what changed, and deliver again as a new revision"
+    )
 
 
 def remove(connection: Connection, flow: str, manifest: Manifest) -> None:

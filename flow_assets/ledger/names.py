@@ -47,6 +47,10 @@ class Names:
         others = [name for name in (self.former.get(flow), *(name for name, kept in self.told.items() if kept == key), key) if name]
         return tuple(dict.fromkeys(name for name in (flow, *others) if self.of(name) == key and name.isidentifier()))
 
+    def same(self, one: str, other: str) -> bool:
+        """Whether two names are those of one flow, before and after it was renamed."""
+        return self.of(one) == self.of(other)
+
     def untold(self, flow: str) -> bool:
         """Whether it is not written down yet that the flow goes on with a record of another name."""
         key = self.of(flow)

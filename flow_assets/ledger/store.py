@@ -6,7 +6,6 @@ from dataclasses import replace as replaced
 from datetime import datetime, timedelta
 from typing import Self
 
-from flow_assets.errors import PermanentError
 from flow_assets.ledger import (
     announcements,
     claims,
@@ -15,29 +14,26 @@ from flow_assets.ledger import (
     deliveries,
     erasures,
     failures,
-    names,
     recent,
     reported,
-    schemas,
     standing,
-    volume,
 )
 from flow_assets.ledger.coverage import Beginning
 from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
 from flow_assets.ledger.examine import Examined, examine
 from flow_assets.ledger.failures import Failure
+from flow_assets.ledger.listing import Listing
 from flow_assets.ledger.manifest import CursorSpan, Manifest
 from flow_assets.ledger.migrations import check, migrate
+from flow_assets.ledger.names import Names, keep, read
 from flow_assets.ledger.recent import Recent
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
 from flow_assets.ledger.watch import Watch
-from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import Late
-from flow_assets.plan.names import Kind
 
 __all__ = ["Failure", "Ledger", "Recorded"]
 
@@ -59,24 +55,15 @@ class Ledger:
         BusyError: another process kept writing for half a minute.
     """
 
-    def __init__(self, url: str, flows: Mapping[str, str | None] | None = None) -> None:
-        """``flows``: those of the specs, each with the name that it had before, if any; others are known by the name that is asked for."""
-        self._database = Database(url)
-        migrate(self._database)
-        self._names = self._read_names(flows or {})
+    def __init__(self, url: str, flows: Mapping[str, str | None] | None = None, *, as_it_is: bool = False) -> None:
+        """``flows``: those of the specs, each with the name that it had before, if any; others are known by the name that is asked for.
 
-    @classmethod
-    def as_it_is(cls, url: str, flows: Mapping[str, str | None] | None = None) -> Self:
-        """A ledger that is there, to be read only: nothing is made, and nothing brought up to date.
-
-        Raises:
-            PermanentError: it is of another version than this code.
+        ``as_it_is``: to be read only. Nothing is made or brought up to date, and a ledger of another version is refused.
         """
-        opened = cls.__new__(cls)
-        opened._database = Database(url)
-        check(opened._database)
-        opened._names = opened._read_names(flows or {})
-        return opened
+        self._database = Database(url)
+        (check if as_it_is else migrate)(self._database)
+        with self._database.reading() as connection:
+            self._names = read(connection, flows or {})
 
     def __repr__(self) -> str:
         return f"<{self._database.where}>"
@@ -125,7 +112,7 @@ class Ledger:
             found = deliveries.existing(connection, flow, manifest)
             differing = deliveries.differences(found, manifest, report_path) if found else []
             if differing and not replace:
-                raise _not_the_same(manifest, differing)
+                raise deliveries.not_the_same(manifest, differing)
             if differing:
                 deliveries.remove(connection, flow, manifest)
             if differing or not found:
@@ -197,21 +184,6 @@ class Ledger:
         with self._database.reading() as connection:
             return recent.recent(connection, self._names.of(flow), since)
 
-    def columns_before(self, flow: str, moment: datetime) -> tuple[Column, ...] | None:
-        """The columns of the newest delivery whose interval ended by a moment."""
-        with self._database.reading() as connection:
-            return schemas.before(connection, self._names.of(flow), moment)
-
-    def columns_lately(self, flows: Collection[str]) -> dict[str, tuple[schemas.Since, ...]]:
-        """Of the flows that delivered other columns in the last day that they delivered: which, and since when; by few queries."""
-        with self._database.reading() as connection:
-            return self._names.back(schemas.lately(connection, self._keys(flows), LAST_DAY), flows)
-
-    def volume(self, flow: str) -> volume.Delivered:
-        """How much of what the flow delivered counts, and for how long it did."""
-        with self._database.reading() as connection:
-            return volume.delivered(connection, self._names.of(flow))
-
     def covered(self, flow: str) -> tuple[Interval, ...]:
         """The stretches of insertion time that the flow delivered, oldest first: one, unless there are gaps."""
         return self.covered_all([flow])[flow]
@@ -240,21 +212,6 @@ class Ledger:
         """Whether anything is recorded of the flow."""
         with self._database.reading() as connection:
             return reported.knows(connection, self._names.of(flow))
-
-    def report_paths(self, flow: str, since: datetime | None = None) -> list[str]:
-        """Where the reports are of all that is recorded, whatever its kind and revision, whose interval ends after ``since``."""
-        with self._database.reading() as connection:
-            return reported.report_paths(connection, self._names.of(flow), since)
-
-    def reported(self, flow: str, kind: Kind, end: datetime, revision: int) -> list[Recorded]:
-        """What is recorded under the name of a report: usually one."""
-        with self._database.reading() as connection:
-            return deliveries.recorded(connection, reported.named(self._names.of(flow), kind, end, revision))
-
-    def listed(self, flow: str, paths: Collection[str]) -> set[str]:
-        """Those of the paths that something recorded of the flow lists."""
-        with self._database.reading() as connection:
-            return reported.listed(connection, self._names.of(flow), paths)
 
     def superseded(self, flow: str) -> set[str]:
         """Paths that some manifest of the flow supersedes: their rows no longer count."""
@@ -299,6 +256,16 @@ class Ledger:
         return [replaced(failure, flow=flow or self._names.shown(failure.flow)) for failure in found]
 
     @property
+    def listing(self) -> Listing:
+        """Reports, files, columns, and how much it all is."""
+        return Listing(self._database, self._names)
+
+    @property
+    def names(self) -> Names:
+        """What flows were called before."""
+        return self._names
+
+    @property
     def watch(self) -> Watch:
         """What was seen of sources, and told of flows."""
         return Watch(self._database)
@@ -313,30 +280,18 @@ class Ledger:
         """
         return self._claimed(flow, holder, wait)
 
-    def names_of(self, flow: str) -> tuple[str, ...]:
-        """All names that the flow's files may bear: its own, and those that it had before."""
-        return self._names.every(flow)
-
-    def is_same_flow(self, one: str, other: str) -> bool:
-        """Whether two names are those of one flow, before and after it was renamed."""
-        return self._names.of(one) == self._names.of(other)
-
     @contextmanager
     def _claimed(self, flow: str, holder: str, wait: timedelta) -> Iterator[None]:
         key = self._names.of(flow)
         with claims.claim(self._database, key, holder, wait, flow):
             if self._names.untold(flow):
                 with self._database.writing(_subject(key)) as connection:
-                    names.keep(connection, flow, key)
+                    keep(connection, flow, key)
                 self._names = replaced(self._names, told={**self._names.told, flow: key})
             yield
 
     def _keys(self, flows: Collection[str]) -> list[str]:
         return [self._names.of(flow) for flow in flows]
-
-    def _read_names(self, flows: Mapping[str, str | None]) -> names.Names:
-        with self._database.reading() as connection:
-            return names.read(connection, flows)
 
     def examine(self) -> Examined:
         """What it knows of its machine; whatever would keep it from being read and written is raised."""
@@ -351,14 +306,6 @@ class Ledger:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _not_the_same(manifest: Manifest, differing: list[str]) -> PermanentError:
-    which = f"{manifest.kind} of {manifest.flow} for {deliveries.interval_of(manifest).key}, revision {manifest.revision},"
-    return PermanentError(
-        f"the {which} is recorded already, with another {', '.join(differing)} — "
-        "a retry must give the same files: find out what changed, and deliver again as a new revision"
-    )
 
 
 def _subject(flow: str) -> str:

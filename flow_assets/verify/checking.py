@@ -25,8 +25,8 @@ class Check:
     def __init__(self, line: Line, reading: Reading, since: datetime | None, tell: Callable[[Progress], None]) -> None:
         self.line, self.reading, self._since, self._tell = line, reading, since, tell
         flow, self._layout = line.flow.name, layout(line)
-        self._names = line.ledger.names_of(flow)
-        recorded = line.ledger.report_paths(flow)
+        self._names = line.ledger.names.every(flow)
+        recorded = line.ledger.listing.report_paths(flow)
         self._folders = sorted({line.flow.folder, *folders_of(recorded, self._layout, *self._names)})
         self.there = survey(line, self._folders)
         self._superseded = line.ledger.superseded(flow)
@@ -60,7 +60,7 @@ class Check:
 
     def recorded(self, report: Report) -> Recorded | None:
         """What the ledger records under a report's path."""
-        found = self.line.ledger.reported(self.line.flow.name, report.kind, report.end, report.revision)
+        found = self.line.ledger.listing.reported(self.line.flow.name, report.kind, report.end, report.revision)
         return next((recorded for recorded in found if recorded.report_path == report.path), None)
 
     def summary(self) -> Summary:

@@ -116,8 +116,8 @@ def _spared(line: Line, paths: Collection[str], unread: Iterable[Report], report
         return set()
     ledger, flow = line.ledger, line.flow.name
     announced = ledger.announced(flow)
-    known = {*reports, *ledger.report_paths(flow), *([announced] if announced else [])}
-    spared = ledger.listed(flow, paths) | {manifest_path(path) for path in known}
+    known = {*reports, *ledger.listing.report_paths(flow), *([announced] if announced else [])}
+    spared = ledger.listing.listed(flow, paths) | {manifest_path(path) for path in known}
     for report in unread if set(paths) - spared else ():
         notes = read_notes(line.destination, report, spool)
         if notes.listed is None:
@@ -153,7 +153,7 @@ def _cut_off(line: Line, folders: Sequence[str]) -> list[Leftover]:
 
 def _places(line: Line, folders: Sequence[str]) -> list[tuple[str, str]]:
     """Each folder with each name that the flow's files may bear."""
-    return [(folder, flow) for folder in folders for flow in line.ledger.names_of(line.flow.name)]
+    return [(folder, flow) for folder in folders for flow in line.ledger.names.every(line.flow.name)]
 
 
 def _own_kind(line: Line, folder: str, flow: str, path: str) -> NameKind | None:
