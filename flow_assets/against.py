@@ -4,25 +4,27 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
 
-from flow_assets.errors import FlowError, RetryableError
-from flow_assets.estimate import daily, regeneration
+from flow_assets.errors import FlowError, PermanentError, RetryableError
+from flow_assets.estimate import as_delivered, daily, regeneration
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.change import Change, Revision, compare
-from flow_assets.plan.columns import Column
+from flow_assets.plan.columns import Column, selected_columns
 from flow_assets.plan.intervals import due_count
 from flow_assets.plan.volume import Volume
 from flow_assets.revisions import specs_at
 from flow_assets.sources.contract import Source
 from flow_assets.sources.opening import open_source
-from flow_assets.spec.flow import Flow
 from flow_assets.spec.source import Source as SourceSpec
 from flow_assets.spec.specs import Specs
 
 PATIENCE_SECONDS: Final = 20.0
+MOST_ESTIMATED: Final = 20
+"""Flows whose source is asked: each is a sample, encoded."""
 BUSY_FILE_WAIT: Final = timedelta(seconds=2)
 T = TypeVar("T")
 
@@ -52,28 +54,38 @@ def plan_against(specs: Specs, revision: str, ledger: Ledger | None, now: dateti
             for side, which in (("before", earlier), ("after", specs))
         )
         change = compare(before, after, list(dict.fromkeys((*unknown, *tables.unknown))))
+        if strangers := sorted(set(chosen) - set(specs.flows) - set(earlier.flows)):
+            raise PermanentError(f"there is no flow {strangers[0]!r}, neither here nor at {revision} — flows list tells which there are")
     change = _only(change, chosen)
-    volumes, due = {}, {}
+    volumes = _volumes(change, specs, tables, ledger, now)
+    new = [specs.flows[one.flow] for one in change.flows if one.status == "new"]
+    return Planned(change, volumes, {flow.name: due_count(flow.start, flow.cadence, now, ()) for flow in new})
+
+
+def _volumes(change: Change, specs: Specs, tables: "_Tables", ledger: Ledger | None, now: datetime) -> dict[str, Volume]:
+    """How much is moved, for each flow of which that is a question."""
+    found: dict[str, Volume] = {}
     for one in change.flows:
-        if one.status == "removed":
+        per = "day" if one.status == "new" else "regeneration" if one.history == "regenerate to be alike" else None
+        if per is None:
             continue
         flow = specs.flows[one.flow]
-        source = tables.source(specs.sources[flow.source])
-        if one.status == "new":
-            volumes[one.flow] = _expected(flow, specs, source)
-            due[one.flow] = due_count(flow.start, flow.cadence, now, ())
-        elif one.history == "regenerate to be alike":
-            volumes[one.flow] = regeneration(flow, specs, source, ledger, now)
-    return Planned(change, volumes, due)
-
-
-def _expected(flow: Flow, specs: Specs, source: Source | None) -> Volume:
-    if source is None:
-        return Volume("day", unknown=("the source cannot be read",))
-    try:
-        return _patiently(lambda: daily(flow, specs, source))
-    except RetryableError as error:
-        return Volume("day", unknown=(str(error),))
+        spec = specs.sources[flow.source]
+        source, width = tables.source(spec), len(selected_columns(flow, tables.columns(spec) or (), spec.unavailable))
+        delivered = ledger.listing.volume(flow.name) if ledger is not None and per == "regeneration" else None
+        if delivered is not None and delivered.files:
+            found[one.flow] = as_delivered(delivered).timed(width)
+        elif source is None:
+            found[one.flow] = Volume(per, unknown=("the source cannot be read",))
+        elif len(found) >= MOST_ESTIMATED:
+            found[one.flow] = Volume(per, unknown=(f"only the first {MOST_ESTIMATED} flows are estimated: name others to have them, too",))
+        else:
+            asking = partial(daily if per == "day" else regeneration, flow, specs, source)
+            try:
+                found[one.flow] = _patiently(asking if per == "day" else partial(asking, now)).timed(width)
+            except RetryableError as error:
+                found[one.flow] = Volume(per, unknown=(str(error),))
+    return found
 
 
 def _sources(change: Change, specs: Specs) -> set[str]:

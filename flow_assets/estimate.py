@@ -1,15 +1,14 @@
 """How much would a flow move? From the source's statistics, a sample of its newest rows, and what the ledger knows of the past."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from flow_assets.errors import FlowError
-from flow_assets.ledger.store import Ledger
-from flow_assets.plan.columns import Column, selected_columns
+from flow_assets.ledger.volume import Delivered
+from flow_assets.plan.columns import selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import plan_delivery
 from flow_assets.plan.intervals import Interval, floor
@@ -47,46 +46,39 @@ def daily(flow: Flow, specs: Specs, source: Source) -> Volume:
         found = _inserted(source)
         if isinstance(found, str):
             return Volume("day", unknown=(found,))
-        sample, columns = _sample(flow, specs, source, found.newest)
+        sample = _sample(flow, specs, source, found.newest)
     except FlowError as error:
         return Volume("day", unknown=(str(error),))
-    about = of_a_day(found.per_day, sample, _DAY / flow.cadence).timed(len(columns))
+    about = of_a_day(found.per_day, sample, _DAY / flow.cadence)
     told = f"insertions: the source gained {found.rows:,} rows in the {_length(found.span)} before its newest insertion"
     return replace(about, basis=(told, *about.basis))
 
 
-def regeneration(flow: Flow, specs: Specs, source: Source | None, ledger: Ledger | None, now: datetime) -> Volume:
-    """What regenerating everything that the flow delivered would move. Raises nothing."""
-    known = None if ledger is None else ledger.listing.volume(flow.name)
-    if known is not None and known.files:
-        told = f"what counts of its deliveries up to {known.until:%Y-%m-%d %H:%M} UTC" if known.until else "what counts of its deliveries"
-        volume = Volume("regeneration", known.rows, known.bytes, known.files, basis=(told,))
-        return volume.timed(_width(flow, specs, source))
-    missing = "no ledger tells what was delivered so far" if ledger is None else "nothing is recorded of it"
-    if source is None:
-        return Volume("regeneration", unknown=(missing,))
+def as_delivered(known: Delivered) -> Volume:
+    """What regenerating everything that a flow delivered would move, from what the ledger knows of it."""
+    told = f"what counts of its deliveries up to {known.until:%Y-%m-%d %H:%M} UTC" if known.until else "what counts of its deliveries"
+    return Volume("regeneration", known.rows, known.bytes, known.files, basis=(told,))
+
+
+def regeneration(flow: Flow, specs: Specs, source: Source, now: datetime) -> Volume:
+    """The same where no ledger knows of deliveries: from the source's statistics and a sample. Raises nothing."""
+    since, untold = f"{flow.first_partition_start:%Y-%m-%d}", "no ledger tells what was delivered so far"
     try:
         with source.happened_between(flow.first_partition_start, now, source.cursor_at(now)) as scan:
             rows = scan.rows
-    except FlowError as error:
-        return Volume("regeneration", unknown=(missing, str(error)))
-    if rows is None:
-        return Volume("regeneration", unknown=(missing, "only Delta tables tell how many rows they have"))
-    since = f"{flow.first_partition_start:%Y-%m-%d}"
-    try:
+        if rows is None:
+            return Volume("regeneration", unknown=(untold, "only Delta tables tell how many rows they have"))
         found = _inserted(source)
-        sample = None if isinstance(found, str) else _sample(flow, specs, source, found.newest)[0]
-    except FlowError:
-        sample = None
+        sample = None if isinstance(found, str) else _sample(flow, specs, source, found.newest)
+    except FlowError as error:
+        return Volume("regeneration", unknown=(untold, str(error)))
     if sample is None or not sample.read:
         told = f"the source's statistics: rows since {since}, before the flow's rules"
-        volume = Volume("regeneration", rows, basis=(told,), unknown=(f"bytes and files: {missing}",))
-    else:
-        told = f"the source's statistics: {rows:,} rows since {since}, and a sample of {sample.read:,} of them"
-        kept = rows * sample.written / sample.read
-        size = kept * sample.bytes / max(sample.written, 1)
-        volume = Volume("regeneration", round(kept), round(size), basis=(told,), unknown=(f"files: {missing}",))
-    return volume.timed(_width(flow, specs, source))
+        return Volume("regeneration", rows, basis=(told,), unknown=(f"bytes and files: {untold}",))
+    told = f"the source's statistics: {rows:,} rows since {since}, and a sample of {sample.read:,} of them"
+    kept = rows * sample.written / sample.read
+    size = kept * sample.bytes / max(sample.written, 1)
+    return Volume("regeneration", round(kept), round(size), basis=(told,), unknown=(f"files: {untold}",))
 
 
 def _inserted(source: Source) -> Inserted | str:
@@ -105,7 +97,7 @@ def _inserted(source: Source) -> Inserted | str:
     return Inserted(rows, span, (last - 1, last))
 
 
-def _sample(flow: Flow, specs: Specs, source: Source, cursors: tuple[Cursor, Cursor]) -> tuple[Sample | None, Sequence[Column]]:
+def _sample(flow: Flow, specs: Specs, source: Source, cursors: tuple[Cursor, Cursor]) -> Sample | None:
     """The newest insertion, encoded as the flow says, into a temporary folder; its duplicates are kept."""
     spec = specs.sources[flow.source]
     flow = flow.model_copy(update={"deduplicate": None})
@@ -113,7 +105,7 @@ def _sample(flow: Flow, specs: Specs, source: Source, cursors: tuple[Cursor, Cur
     columns = selected_columns(flow, available, spec.unavailable)
     with tempfile.TemporaryDirectory() as folder, locked(Path(folder), source.inserted_between(*cursors)) as (engine, scan):
         if scan.rows is None or scan.rows > _LARGEST_SAMPLE:
-            return None, columns
+            return None
         start = floor(flow.start, flow.cadence)
         interval = Interval(start, start + flow.cadence)
         reading = Reading(engine, scan, available, cursors)
@@ -122,14 +114,7 @@ def _sample(flow: Flow, specs: Specs, source: Source, cursors: tuple[Cursor, Cur
         parts = Path(folder) / "parts"
         parts.mkdir()
         made = reading.repaired(lambda: list(encode(engine, reading.attach, plan, spec.columns, available, parts, lambda _: None)))
-    return Sample(tally.read, tally.written, sum(part.bytes for part in made), len(made)), columns
-
-
-def _width(flow: Flow, specs: Specs, source: Source | None) -> int | None:
-    try:
-        return None if source is None else len(selected_columns(flow, source.columns(), specs.sources[flow.source].unavailable))
-    except FlowError:
-        return None
+    return Sample(tally.read, tally.written, sum(part.bytes for part in made), len(made))
 
 
 def _length(span: timedelta) -> str:
