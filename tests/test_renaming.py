@@ -164,6 +164,13 @@ def test_every_command_goes_on_under_the_new_name(tmp_path: Path, monkeypatch: p
     assert counted(files) == dict.fromkeys(range(4), 1)
     [report] = [path for path in files if path.endswith("_regeneration.report")]
     assert {path.split("/")[1] for path in manifest_beside(files, report)["supersedes"]} == {"feed", "store"}
+    for kind, name, text in (
+        ("destinations", "there", f"type: local\nroot: {tmp_path / 'delivered'}\n"),
+        ("ingests", "ours", "flow: store\npreviously: feed\ndestination: there\nfolder: out\ninto: ours.duckdb\ntable: t\n"),
+    ):
+        (tmp_path / "consumer" / kind).mkdir(parents=True)
+        (tmp_path / "consumer" / kind / f"{name}.yaml").write_text(text)
+    assert "3 reports loaded into t, 4 rows inserted" in run("--specs", "consumer", "ingest", "ours").stdout
     import duckdb
 
     with duckdb.connect("w.duckdb") as warehouse:
