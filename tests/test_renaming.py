@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from flow_assets.adopt import settle
 from flow_assets.cli import flows
 from flow_assets.deliver import deliver
+from flow_assets.erase import holding
 from flow_assets.errors import BusyError, SpecError
 from flow_assets.ledger.store import Ledger
 from flow_assets.plan.intervals import Interval
@@ -68,6 +69,7 @@ def test_what_was_delivered_under_the_old_name_counts_and_is_superseded_under_th
         deliver(line, quarter(number), now=NOW)
     reports = sorted(path for path in world.destination.files if path.endswith(".report"))
     assert [report.split("/")[1] for report in reports] == ["shop", "store"]
+    assert [held.path.split("/")[1] for held in holding(line, "n IN (1, 3)")] == ["shop", "store"], "of both names, to forget somebody"
     done = regenerate(line, HOUR, now=NOW)
     assert {path.split("/")[1] for path in done.manifest.supersedes} == {"shop", "store"}
     deliver(line, quarter(2), now=NOW)

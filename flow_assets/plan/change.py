@@ -132,7 +132,9 @@ def _kept(before: Revision, after: Revision, old: str, new: str) -> FlowChange |
     history: History = "regenerate to be alike" if any(one.about in ("columns", "rows") for one in found) else "valid"
     reason = now.flow.accept_breaking
     fresh = reason if reason != was.flow.accept_breaking else None
-    remarks = [*_refiled(was.flow, now.flow), *_settings_of_old(was.flow, now.flow, fresh)]
+    remarks = [*_refiled(was.flow, now.flow), *_stale_reason(was.flow, now.flow, fresh)]
+    if history != "valid":
+        remarks.append(_how_to_be_alike(now.flow))
     owners = tuple(dict.fromkeys((*was.flow.owners, *now.flow.owners)))
     return FlowChange(new, status, owners, found, broken, history, old if old != new else None, fresh, tuple(remarks))
 
@@ -142,7 +144,13 @@ def _refiled(was: Flow, now: Flow) -> Iterator[str]:
         yield f"what is delivered stays filed by {was.partition_by}: a regeneration must hold whole partitions of it, too"
 
 
-def _settings_of_old(was: Flow, now: Flow, fresh: str | None) -> Iterator[str]:
+def _how_to_be_alike(flow: Flow) -> str:
+    if flow.partition_by == "none":
+        return f"to have all alike: `flows deliver {flow.name} --at END --again` for each interval, since files are not filed by event time"
+    return f"to have all alike: `flows regenerate {flow.name} --from START --to END`, or materialize the partitions of `flows/{flow.name}`"
+
+
+def _stale_reason(was: Flow, now: Flow, fresh: str | None) -> Iterator[str]:
     if now.accept_breaking is not None and fresh is None and was.accept_breaking == now.accept_breaking:
         yield "`accept_breaking` is the reason for an earlier change: it accepts nothing of this one"
 
