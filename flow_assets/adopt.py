@@ -33,7 +33,8 @@ def adopt(line: Line, report_path: str, now: datetime) -> Manifest:
     """
     manifest = Manifest.from_json(_fetch(line.destination, manifest_path(report_path)))
     listed = parse_report(_fetch(line.destination, report_path))
-    if manifest.flow != line.flow.name or manifest.report != report_path or listed != tuple(file.path for file in manifest.files):
+    ours = line.ledger.names.same(manifest.flow, line.flow.name)
+    if not ours or manifest.report != report_path or listed != tuple(file.path for file in manifest.files):
         raise PermanentError(
             f"flow {line.flow.name}: {report_path} at destination {line.flow.destination} does not fit its manifest — another flow may "
             "write there, or somebody changed it; move both files away, then deliver again"
@@ -59,7 +60,8 @@ def settle(line: Line, now: datetime) -> list[Manifest]:
         line.ledger.announce(line.flow.name, None)
     if not adopted and not line.ledger.knows(line.flow.name):
         layout = layout_of(line.specs.destinations[line.flow.destination].type)
-        adopted += [adopt(line, report.path, now) for report in find_reports(line.destination, layout, line.flow.folder, line.flow.name)]
+        for name in line.ledger.names.every(line.flow.name):
+            adopted += [adopt(line, report.path, now) for report in find_reports(line.destination, layout, line.flow.folder, name)]
     return adopted
 
 

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from flow_assets.spec.base import Secret, spec_hash
 from flow_assets.spec.specs import Specs
 
+UNHEEDED = ("previously", "accept_breaking")
+"""Keys of a flow that decide nothing about whether it can be delivered."""
 _BYTES = 4
 """Enough to tell that a secret is another one; too few to find it by trying."""
 _EFFORT = {"n": 2**14, "r": 8, "p": 1}
@@ -25,7 +27,7 @@ def circumstances(specs: Specs, flow: str, environ: Mapping[str, str] | None = N
     source, destination = specs.sources[spec.source], specs.destinations[spec.destination]
     found = os.environ if environ is None else environ
     values = [found.get(name, "") for one in (source, destination) for name in _secrets(one)]
-    return f"{spec_hash(spec, source, destination)} {_digest(tuple(values))} {_files(specs.project, destination)}"
+    return f"{spec_hash(spec, source, destination, without=UNHEEDED)} {_digest(tuple(values))} {_files(specs.project, destination)}"
 
 
 def _secrets(spec: BaseModel) -> Iterator[str]:

@@ -13,34 +13,17 @@ from flow_assets.check_command import check
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.docs_command import docs
 from flow_assets.doctor_command import doctor
+from flow_assets.end_command import end
 from flow_assets.erase_command import erase
 from flow_assets.ingest.command import ingest
 from flow_assets.list_command import list_
-from flow_assets.model_commands import build, plan_model, refresh
+from flow_assets.model_commands import build, refresh
 from flow_assets.new_command import new
+from flow_assets.plan_command import plan
 from flow_assets.preview_command import preview
 from flow_assets.schema_command import schema
 from flow_assets.spec.load import load_specs
 from flow_assets.verify_command import verify
-
-
-@command
-@click.argument("flow", metavar="FLOW|MODEL")
-@click.option("--at", type=Moment(), required=True, help="End of the interval.")
-@as_json
-def plan(folders: Folders, flow: str, at: datetime, as_json: bool) -> None:
-    """What delivering the interval that ends at a time would do, or building a model up to then; touches nothing."""
-    from flow_assets.console import print_json, print_plan
-    from flow_assets.line import plan_interval
-
-    with project(folders) as opened:
-        if flow in opened.specs.models and flow not in opened.specs.flows:
-            plan_model(opened, flow, at, as_json)
-            return
-    with project(folders) as opened, opened.line(known(opened.specs.flows, flow, "flow")) as line:
-        planned = [plan_interval(line, interval) for interval in opened.intervals_of(flow, interval_of(line.flow, at))]
-    for each in planned:
-        print_json(each.to_json()) if as_json else print_plan(each)
 
 
 @command
@@ -154,9 +137,11 @@ command(ingest)
 command(build)
 command(refresh)
 command(list_)
+command(plan)
 command(verify)
 command(audit)
 command(erase)
+command(end)
 command(alert)
 command(doctor)
 command(docs)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from flow_assets.errors import PermanentError
 from flow_assets.ledger.manifest import Manifest
-from flow_assets.ledger.planned import is_same
+from flow_assets.ledger.planned import changes_of, is_same
 from flow_assets.ledger.store import Recorded
-from flow_assets.plan.columns import selected_columns
+from flow_assets.plan.columns import ColumnChanges, column_changes, selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import DeliveryPlan, plan_delivery
 from flow_assets.plan.intervals import Interval
@@ -20,7 +20,10 @@ from flow_assets.spec.flow import Flow, PartitionBy
 from flow_assets.spec.specs import Specs
 from flow_assets.stages.count import count
 
-COSMETIC = ("description", "owners", "freshness", "enabled", "heal", "preview", "every", "start", "history_start")
+COSMETIC = (
+    *("description", "owners", "freshness", "enabled", "heal", "preview", "every", "start", "history_start"),
+    *("previously", "accept_breaking"),
+)
 """Keys of a flow that do not change what the files of an interval hold."""
 
 CursorAt = Callable[[Line, datetime], Cursor]
@@ -91,16 +94,17 @@ def next_plan(line: Line, interval: Interval, reading: Reading, recorded: Record
     tally = reading.repaired(lambda: count(reading.engine, reading.attach, line.flow, source.columns, reading.available, interval.start))
     content = content_hash(line.specs, line.flow)
 
-    def plan(revision: int, supersedes: Sequence[str] = ()) -> DeliveryPlan:
-        return plan_delivery(line.flow, destination, interval, reading.cursors, columns, tally, content, revision, supersedes)
+    def plan(revision: int, changes: ColumnChanges | None, supersedes: Sequence[str] = ()) -> DeliveryPlan:
+        return plan_delivery(line.flow, destination, interval, reading.cursors, columns, tally, content, revision, supersedes, changes)
 
+    changes = column_changes(line.ledger.listing.columns_before(line.flow.name, interval.start), columns)
     if recorded is None:
-        return plan(0)
+        return plan(0, changes)
     old = recorded.manifest
-    same = plan(old.revision, old.supersedes)
+    same = plan(old.revision, changes_of(old), old.supersedes)  # what came before may have been delivered anew since
     if is_same(same, old):
         return same
-    revised = plan(old.revision + 1, [file.path for file in old.files])
+    revised = plan(old.revision + 1, changes, [file.path for file in old.files])
     _check_not_regenerated(line, revised, old)
     return revised
 

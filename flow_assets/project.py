@@ -41,7 +41,8 @@ class Project:
             PermanentError: the ledger cannot be opened.
         """
         state = state.absolute()
-        return cls(specs, state, Ledger(ledger_url or f"sqlite:///{state / 'ledger.db'}"), environ)
+        named = {name: flow.previously for name, flow in specs.flows.items()}
+        return cls(specs, state, Ledger(ledger_url or f"sqlite:///{state / 'ledger.db'}", named), environ)
 
     @contextmanager
     def line(self, flow: str, connect: Any = None, s3_client: Any = None, shared: Shared | None = None) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from flow_assets.adopt import settle
 from flow_assets.deliver import Delivered, Progress, flow_spool, put_all
 from flow_assets.errors import PermanentError
 from flow_assets.line import CursorAt, content_hash, decided_cursor, expected_cursor
-from flow_assets.plan.columns import selected_columns
+from flow_assets.plan.columns import column_changes, selected_columns
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import DeliveryPlan
 from flow_assets.plan.intervals import Interval, ceiling
@@ -104,7 +104,11 @@ def _plan(line: Line, span: Interval, covers: Interval, reading: Reading) -> Del
     tally = reading.repaired(lambda: count(reading.engine, reading.attach, flow, source.columns, reading.available, None))
     superseded = _superseded(line, span, covers)
     as_of, content, revision = reading.cursors[1], content_hash(specs, flow), _next_revision(line, covers)
-    return plan_regeneration(flow, specs.destinations[flow.destination], span, covers, as_of, columns, tally, content, revision, superseded)
+    destination, changes = (
+        specs.destinations[flow.destination],
+        column_changes(line.ledger.listing.columns_before(flow.name, covers.end), columns),
+    )
+    return plan_regeneration(flow, destination, span, covers, as_of, columns, tally, content, revision, superseded, changes)
 
 
 def _superseded(line: Line, span: Interval, covers: Interval) -> list[str]:

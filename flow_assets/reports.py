@@ -15,12 +15,16 @@ _MILLENNIUM = "2"
 
 @dataclass(frozen=True, order=True)
 class Report:
-    """A report at the destination, by its name. ``moment`` is the end of the (last) interval that it covers, as in the name."""
+    """A report at the destination, by its name. ``moment`` is the end of the (last) interval that it covers, as in the name.
+
+    ``flow`` is what the flow was called then.
+    """
 
     moment: str
     path: str
     kind: Kind
     revision: int
+    flow: str
 
     @property
     def end(self) -> datetime:
@@ -42,4 +46,4 @@ def find_reports(destination: Destination, layout: Layout, folder: str, flow: st
 def report_named(path: str, layout: Layout, folder: str, flow: str) -> Report | None:
     """What a path says if it is that of a report of this flow in this folder."""
     name = _NAME.fullmatch(path.removeprefix(beginning(layout, folder, flow)))
-    return Report(name[1], path, cast("Kind", name[2]), int(name[3] or 0)) if name else None
+    return Report(name[1], path, cast("Kind", name[2]), int(name[3] or 0), flow) if name else None

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +68,23 @@ def test_every_command_in_the_documentation_runs(page: str, words: list[str], pr
             # Whichever examples ran before: without gaps there is nothing to find.
             CliRunner().invoke(flows, ["deliver", flow, "--until", "2026-01-01T07:00:00Z"])
             result = CliRunner().invoke(flows, ["verify", flow, *arguments])
+            assert result.exit_code == 0, result.output
+        case ["flows", "plan", "--against", "main", *arguments]:
+            if not Path(".git").exists():
+                for words in (
+                    ["init", "-qb", "main"],
+                    ["add", "flow_specs"],
+                    ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"],
+                ):
+                    subprocess.run(["git", *words], check=True)
+            result = CliRunner().invoke(flows, ["plan", "--against", "main", *arguments])
+            assert result.exit_code == 0, result.output
+        case ["flows", "end", flow, *arguments]:
+            spec = Path("flow_specs/flows") / f"{flow}.yaml"
+            text = spec.read_text()
+            spec.write_text(f"{text}enabled: false\n")
+            result = CliRunner().invoke(flows, ["end", flow, *arguments])
+            spec.write_text(text)
             assert result.exit_code == 0, result.output
         case ["flows", "audit" | "refresh" as command, "shop_visits", *arguments]:
             CliRunner().invoke(flows, ["build", "shop_visits", "--at", "2026-01-01T02:00:00Z"])

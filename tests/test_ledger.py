@@ -308,10 +308,10 @@ def test_what_is_recorded_is_found_by_the_name_of_its_report_and_by_its_files(le
     revised = manifest(1, revision=1)
     ledger.record(revised, revised.report, NOW)
     record(ledger, 5, flow="other")
-    assert sorted(ledger.report_paths("shop")) == sorted([manifest(0).report, manifest(1).report, revised.report])
-    assert sorted(ledger.report_paths("shop", interval(0).end)) == sorted([manifest(1).report, revised.report])
-    assert [one.manifest for one in ledger.reported("shop", "delivery", interval(1).end, 1)] == [revised]
-    assert ledger.reported("shop", "regeneration", interval(1).end, 1) == []
+    assert sorted(ledger.listing.report_paths("shop")) == sorted([manifest(0).report, manifest(1).report, revised.report])
+    assert sorted(ledger.listing.report_paths("shop", interval(0).end)) == sorted([manifest(1).report, revised.report])
+    assert [one.manifest for one in ledger.listing.reported("shop", "delivery", interval(1).end, 1)] == [revised]
+    assert ledger.listing.reported("shop", "regeneration", interval(1).end, 1) == []
     paths = {file.path for made in (manifest(0), revised) for file in made.files}
-    assert ledger.listed("shop", [*paths, *(f"nothing/{number}" for number in range(1200))]) == paths
-    assert ledger.listed("other", paths) == set()
+    assert ledger.listing.listed("shop", [*paths, *(f"nothing/{number}" for number in range(1200))]) == paths
+    assert ledger.listing.listed("other", paths) == set()

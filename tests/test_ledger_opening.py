@@ -165,7 +165,7 @@ def test_every_version_is_brought_up_to_the_tables_of_a_new_ledger(ledger_url: s
     Ledger(ledger_url).close()
     made = {name: sorted(columns) for name, columns in columns_of(engine).items()}
     with engine.begin() as connection:  # back to version 1
-        for table in ("lateness", "erasures", "observations", "alerts"):
+        for table in ("lateness", "erasures", "observations", "alerts", "names"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         for column in ("first_at", "destination", "circumstances"):
             connection.exec_driver_sql(f"ALTER TABLE failures DROP COLUMN {column}")

@@ -24,6 +24,7 @@ from flow_assets.defs.observations import sources_observed
 from flow_assets.defs.partitions import Partitions
 from flow_assets.defs.resources import FlowProject, default_duckdb, default_s3, project_resource
 from flow_assets.defs.retention import KEEP, history_trimmed
+from flow_assets.defs.schema_checks import schema_checks
 from flow_assets.defs.sensors import deliveries_due
 from flow_assets.defs.sources import source_asset
 from flow_assets.spec.destination import S3Destination
@@ -66,7 +67,12 @@ def load_flows(
         warnings.simplefilter("ignore", dg.BetaWarning)  # code references are marked as such
         return dg.Definitions(
             assets=[*_assets(specs, keys, partitions), *broken.assets()],
-            asset_checks=[*broken.checks(), *audit_checks(specs, keys, partitions), *freshness_checks(specs, keys)],
+            asset_checks=[
+                *broken.checks(),
+                *audit_checks(specs, keys, partitions),
+                *freshness_checks(specs, keys),
+                *schema_checks(specs, keys),
+            ],
             sensors=[
                 deliveries_due(specs, keys, partitions, broken, sensor_running),
                 audits_due(specs, keys, sensor_running),

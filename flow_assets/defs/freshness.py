@@ -17,6 +17,7 @@ from flow_assets.defs import clock, evaluations
 from flow_assets.defs.evaluations import evaluated
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.resources import FlowProject
+from flow_assets.defs.schema_checks import schema_evaluations
 from flow_assets.defs.told import KIND, Told
 from flow_assets.health import healths
 from flow_assets.observe import observation, read_now, reader
@@ -83,7 +84,9 @@ def freshness_checked(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefin
         found = flow_evaluations(project, keys, now)
         late = [one.asset_key.path[-1] for one in found if not one.passed]
         text = f"{len(late)} of {len(found)} flows are late{': ' if late else ''}{', '.join(late[:10])}{', …' if len(late) > 10 else ''}."
-        return dg.SensorResult(skip_reason=text, asset_events=told.news(context.instance, found, now))
+        return dg.SensorResult(
+            skip_reason=text, asset_events=told.news(context.instance, [*found, *schema_evaluations(project, keys)], now)
+        )
 
     return evaluate
 

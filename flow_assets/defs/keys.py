@@ -66,6 +66,10 @@ class Keys:
         """The op that evaluates the checks ``freshness`` of all flows and sources."""
         return self._joined("freshness")
 
+    def schemas(self) -> str:
+        """The op that evaluates the checks ``schema`` of all flows."""
+        return self._joined("schemas")
+
     def freshness_sensor(self) -> str:
         """The sensor that tells the checks ``freshness`` of all flows."""
         return self._joined("freshness_checked")

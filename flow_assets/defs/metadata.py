@@ -12,6 +12,7 @@ import dagster as dg
 
 from flow_assets.defs.columns import delivered_columns
 from flow_assets.ledger.manifest import CursorSpan, File, Manifest, PartitionRows, Rows
+from flow_assets.ledger.planned import changes_of
 from flow_assets.plan.cursors import cursor_to_json
 from flow_assets.plan.lateness import Completeness, Late, format_percentiles, percent, percentiles
 from flow_assets.plan.names import manifest_path
@@ -64,6 +65,7 @@ def delivery_metadata(manifest: Manifest, report: str, outcome: str, specs: Spec
         **_lateness([Late(late.seconds, late.rows) for late in manifest.lateness or ()]),
         "revision": manifest.revision,
         "cursor": _cursors(manifest.cursor),
+        **({"columns_changed": changes.sentence} if (changes := changes_of(manifest)) else {}),
         **delivered_columns(manifest.schema_, specs, manifest.flow, manifest.source),
     }
     if manifest.destination in specs.destinations:

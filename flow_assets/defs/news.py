@@ -46,5 +46,5 @@ def _is_ours(specs: Specs, ingest: Ingest) -> bool:
 
 def _digest(ledger: Ledger, flow: str, since: datetime) -> str | None:
     """Of the paths of all reports, regenerations and revisions included; None where nothing is recorded: maybe another ledger knows."""
-    paths = ledger.report_paths(flow, since)
+    paths = ledger.listing.report_paths(flow, since)
     return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()[:16] if paths else None

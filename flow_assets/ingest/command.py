@@ -67,7 +67,8 @@ def _named(specs: "Specs", flow: str, url: str, table: str, further: tuple[str, 
     spec = specs.flows[flow]
     there = specs.destinations[spec.destination]
     with open_destination(there, specs.project) as destination, open_target(url, table, spool) as target:
-        return load(flow, layout_of(there.type), spec.folder, destination, target, further=further, progress=show)
+        former = [spec.previously] if spec.previously else []
+        return load(flow, layout_of(there.type), spec.folder, destination, target, further=further, former=former, progress=show)
 
 
 def _names(specs: Collection[str]) -> str:

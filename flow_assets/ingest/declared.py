@@ -34,12 +34,20 @@ def ingest_declared(
         open_destination(there, specs.project, s3_client=s3_client) as destination,
         open_target(declared.url(specs.project), declared.table, spool) as target,
     ):
-        further = declared.further_folders
-        done = ingest(declared.flow, layout_of(there.type), folder, destination, target, further=further, progress=progress)
-        return done, contents(target, declared.flow)
+        further, former = declared.further_folders, former_names(declared, specs)
+        done = ingest(declared.flow, layout_of(there.type), folder, destination, target, further=further, former=former, progress=progress)
+        return done, contents(target, declared.flow, *former)
 
 
-def contents(target: Target, flow: str) -> Contents:
-    """What a table holds, by the notes beside it: no row is read."""
+def former_names(declared: Ingest, specs: Specs) -> tuple[str, ...]:
+    """What the flow was called before: as the ingest says, or the flow itself if it is among the flows here."""
+    flow = specs.flows.get(declared.flow)
+    said = (declared.previously, flow.previously if flow else None)
+    return tuple(dict.fromkeys(name for name in said if name is not None))
+
+
+def contents(target: Target, *flows: str) -> Contents:
+    """What a table holds, by the notes beside it: no row is read. ``flows`` are the flow's names."""
     notes = Notes(target)
-    return Contents(notes.rows(), dict(target.columns()), notes.until(flow))
+    until = [moment for flow in flows if (moment := notes.until(flow)) is not None]
+    return Contents(notes.rows(), dict(target.columns()), max(until, default=None))

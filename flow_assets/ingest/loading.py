@@ -63,11 +63,13 @@ def ingest(
     target: Target,
     *,
     further: Sequence[str] = (),
+    former: Sequence[str] = (),
     progress: Callable[[Loaded], None] = lambda _: None,
 ) -> Ingested:
     """Load every report of a flow that is not in the table yet.
 
     ``folder`` is the one of the flow's spec, ``further`` names others that its reports lie in: a regeneration may have one of its own.
+    ``former`` are names that the flow had before: what was delivered under them is loaded, too, and may be superseded.
     A report that cannot be loaded does not keep the others from it.
 
     Raises:
@@ -75,8 +77,8 @@ def ingest(
             column whose type changed. Nothing of such a report is loaded.
         RetryableError: destination or target cannot be reached right now. What was loaded stays; the next call goes on from there.
     """
-    place, notes = Place(destination, layout, flow), Notes(target)
-    pending = find_pending(place, [folder, *further], notes.loaded(flow), target.spool)
+    place, notes = Place(destination, layout, (flow, *former)), Notes(target)
+    pending = find_pending(place, [folder, *further], notes.loaded(*place.flows), target.spool)
     done: list[Loaded] = []
     refused = list(pending.refused)
     for read in _work(place, pending, notes, target.spool):
@@ -98,7 +100,7 @@ def _work(place: Place, pending: Pending, notes: Notes, spool: Path) -> Iterator
     for chain in chains(pending.replacing):
         yield lambda chain=chain: _complete(chain, pending, notes)  # type: ignore[misc]
     for report in pending.plain:
-        yield lambda report=report: [read_delivery(place.destination, report, place.flow, spool)]  # type: ignore[misc]
+        yield lambda report=report: [read_delivery(place.destination, report, spool)]  # type: ignore[misc]
 
 
 def _complete(chain: list[Delivery], pending: Pending, notes: Notes) -> list[Delivery]:

@@ -40,11 +40,10 @@ class Notes:
         [(last,)] = target.query(f"SELECT coalesce(max(file), 0) FROM {self._files} WHERE into_table = ?", self._table)
         self._numbers: Iterator[int] = count(int(last) + 1)
 
-    def loaded(self, flow: str) -> set[str]:
-        """Paths of the flow's reports that were loaded."""
-        return {
-            path for (path,) in self._target.query(f"SELECT report FROM {self._loads} WHERE into_table = ? AND flow = ?", self._table, flow)
-        }
+    def loaded(self, *flows: str) -> set[str]:
+        """Paths of the flow's reports that were loaded, under any of its names."""
+        query = f"SELECT report FROM {self._loads} WHERE into_table = ? AND flow = ?"
+        return {path for flow in flows for (path,) in self._target.query(query, self._table, flow)}
 
     def rows(self) -> int:
         """How many rows the table holds, of whatever flow."""

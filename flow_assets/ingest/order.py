@@ -13,11 +13,11 @@ from flow_assets.reports import Report, find_reports
 
 @dataclass(frozen=True)
 class Place:
-    """Where the reports of a flow are."""
+    """Where the reports of a flow are. ``flows`` are its names: its own, and those that it had before."""
 
     destination: Destination
     layout: Layout
-    flow: str
+    flows: tuple[str, ...]
 
 
 @dataclass
@@ -34,23 +34,28 @@ def find_pending(place: Place, folders: Sequence[str], loaded: set[str], spool: 
 
     A regeneration may have gone into another folder; what supersedes it says where.
     """
-    found, seen = Pending(), sorted({*folders, *folders_of(loaded, place.layout, place.flow)})
+    found, seen = Pending(), sorted({*folders, *folders_of(loaded, place.layout, *place.flows)})
     for folder in seen:  # grows
-        for report in find_reports(place.destination, place.layout, folder, place.flow):
+        for report in _reports(place, folder):
             if report.path in loaded:
                 continue
             if not report.replaces:
                 found.plain.append(report)
                 continue
             try:
-                delivery = read_delivery(place.destination, report, place.flow, spool)
+                delivery = read_delivery(place.destination, report, spool)
             except PermanentError as error:
                 found.refused.append(error)
                 continue
             found.replacing.append(delivery)
-            seen += sorted(folders_of(delivery.manifest.supersedes, place.layout, place.flow).difference(seen))
+            seen += sorted(folders_of(delivery.manifest.supersedes, place.layout, *place.flows).difference(seen))
     found.plain.sort()
     return found
+
+
+def _reports(place: Place, folder: str) -> Iterator[Report]:
+    for flow in place.flows:
+        yield from find_reports(place.destination, place.layout, folder, flow)
 
 
 def chains(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:

@@ -26,14 +26,14 @@ class Delivery:
     manifest: Manifest
 
 
-def folders_of(paths: Iterable[str], layout: Layout, flow: str) -> set[str]:
-    """The folders, as a flow's spec names them, that these parts or reports lie in."""
+def folders_of(paths: Iterable[str], layout: Layout, *flows: str) -> set[str]:
+    """The folders, as a flow's spec names them, that these parts or reports lie in, under any of the flow's names."""
     below = r"/(?:data/.+|[^/]+)" if layout == "folders" else r"_[^/]+"
-    pattern = re.compile(rf"(.+)/{re.escape(flow)}{below}")
-    return {found[1] for path in paths if (found := pattern.fullmatch(path))}
+    patterns = [re.compile(rf"(.+)/{re.escape(flow)}{below}") for flow in flows]
+    return {found[1] for path in paths for pattern in patterns if (found := pattern.fullmatch(path))}
 
 
-def read_delivery(destination: Destination, report: Report, flow: str, spool: Path) -> Delivery:
+def read_delivery(destination: Destination, report: Report, spool: Path) -> Delivery:
     """Fetch a report and its manifest.
 
     Raises:
@@ -42,18 +42,18 @@ def read_delivery(destination: Destination, report: Report, flow: str, spool: Pa
     beside = manifest_path(report.path)
     listed = _read(destination, report.path, spool, parse_report)
     manifest = _read(destination, beside, spool, Manifest.from_json)
-    if not fits(report, listed, manifest, flow):
+    if not fits(report, listed, manifest):
         raise PermanentError(f"{report.path} does not fit {beside}: it is not loaded — ask the sender to put both back as delivered")
     if both := {file.path for file in manifest.files}.intersection(manifest.supersedes):
         raise PermanentError(f"{beside} lists {min(both)} and supersedes it: it is not loaded — ask the sender for an explanation")
     return Delivery(report, manifest)
 
 
-def fits(report: Report, listed: Sequence[str], manifest: Manifest, flow: str) -> bool:
+def fits(report: Report, listed: Sequence[str], manifest: Manifest) -> bool:
     """Whether a report's name, what it lists, and its manifest say the same; a file is listed once."""
     said = (manifest.flow, manifest.kind, compact(manifest.interval.end), manifest.revision)
     paths = tuple(file.path for file in manifest.files)
-    return said == (flow, report.kind, report.moment, report.revision) and paths == tuple(listed) and len(set(paths)) == len(paths)
+    return said == (report.flow, report.kind, report.moment, report.revision) and paths == tuple(listed) and len(set(paths)) == len(paths)
 
 
 def fetch_part(destination: Destination, file: File, local: Path) -> Path:

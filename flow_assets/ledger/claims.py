@@ -22,14 +22,14 @@ from flow_assets.plan.times import format_time
 
 
 @contextmanager
-def claim(database: Database, flow: str, holder: str, wait: timedelta) -> Iterator[None]:
-    """Hold the flow while the body runs.
+def claim(database: Database, flow: str, holder: str, wait: timedelta, shown: str | None = None) -> Iterator[None]:
+    """Hold the flow while the body runs. ``shown`` is what it is called, if not as its record is.
 
     Raises:
         BusyError: somebody else holds it, and still does after ``wait``.
     """
     lock = _lock_on_file if database.is_sqlite else _lock_on_server
-    with lock(database, flow, wait):
+    with lock(database, flow, shown or flow, wait):
         _write_holder(database, flow, holder)
         try:
             yield
@@ -39,17 +39,17 @@ def claim(database: Database, flow: str, holder: str, wait: timedelta) -> Iterat
 
 
 @contextmanager
-def _lock_on_file(database: Database, flow: str, wait: timedelta) -> Iterator[None]:
+def _lock_on_file(database: Database, flow: str, shown: str, wait: timedelta) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(database.locked(quote(flow, safe=""), wait.total_seconds()))
         except BusyError:
-            raise _busy(database, flow) from None
+            raise _busy(database, flow, shown) from None
         yield
 
 
 @contextmanager
-def _lock_on_server(database: Database, flow: str, wait: timedelta) -> Iterator[None]:
+def _lock_on_server(database: Database, flow: str, shown: str, wait: timedelta) -> Iterator[None]:
     number = lock_number(f"claims/{flow}")
     with translated(database.where):
         connection = database.dedicated().connect()
@@ -57,7 +57,7 @@ def _lock_on_server(database: Database, flow: str, wait: timedelta) -> Iterator[
         with translated(database.where):
             acquired = _acquired(connection, number, wait)
         if not acquired:
-            raise _busy(database, flow)
+            raise _busy(database, flow, shown)
         yield
     finally:
         with suppress(SQLAlchemyError):  # a connection that was cut holds nothing any more
@@ -85,11 +85,11 @@ def _write_holder(database: Database, flow: str, holder: str | None) -> None:
             connection.execute(insert(claims).values(flow=flow, holder=holder, since=_now(database)))
 
 
-def _busy(database: Database, flow: str) -> BusyError:
+def _busy(database: Database, flow: str, shown: str) -> BusyError:
     with database.reading() as connection:
         row = connection.execute(select(claims).where(claims.c.flow == flow)).first()
     who = f"{row.holder} since {format_time(moment(row.since))}" if row else "another process"
-    return BusyError(f"flow {flow}: {who} is at work on it — wait until that has finished, or end it")
+    return BusyError(f"flow {shown}: {who} is at work on it — wait until that has finished, or end it")
 
 
 def _now(database: Database) -> ColumnElement[int]:

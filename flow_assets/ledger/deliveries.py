@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from flow_assets.errors import PermanentError
 from flow_assets.ledger.cursors import cursor_text
 from flow_assets.ledger.manifest import LateRows, Manifest, SchemaColumn
 from flow_assets.ledger.tables import coverage, deliveries, files, lateness, micros, moment, partitions, schemas, supersessions
@@ -36,35 +37,45 @@ def interval_of(manifest: Manifest) -> Interval:
     return Interval(manifest.interval.start, manifest.interval.end)
 
 
-def existing(connection: Connection, manifest: Manifest) -> Recorded | None:
-    """What is recorded under this manifest's flow, kind, interval and revision."""
-    found = recorded(connection, select(deliveries).where(_same(manifest)))
+def existing(connection: Connection, flow: str, manifest: Manifest) -> Recorded | None:
+    """What is recorded of a flow under this manifest's kind, interval and revision; it may name the flow as it was called then."""
+    found = recorded(connection, select(deliveries).where(_same(flow, manifest)))
     return found[0] if found else None
 
 
 def differences(found: Recorded, manifest: Manifest, report_path: str) -> list[str]:
     """What of a recorded delivery is not the same: keys, each with what it was and what it is now."""
     was, now = (m.as_mapping() | {"report_path": path} for m, path in ((found.manifest, found.report_path), (manifest, report_path)))
-    return [f"{key} (was {_short(was[key])}, is {_short(now[key])})" for key in now if was[key] != now[key]]
+    keys = [key for key in dict.fromkeys((*now, *was)) if was.get(key) != now.get(key)]
+    return [f"{key} (was {_short(was.get(key))}, is {_short(now.get(key))})" for key in keys]
 
 
-def remove(connection: Connection, manifest: Manifest) -> None:
-    """Forget what is recorded under this manifest's flow, kind, interval and revision, with its files and partitions."""
-    connection.execute(delete(deliveries).where(_same(manifest)))
+def not_the_same(manifest: Manifest, differing: Sequence[str]) -> PermanentError:
+    """What to raise if something else is recorded already."""
+    which = f"{manifest.kind} of {manifest.flow} for {interval_of(manifest).key}, revision {manifest.revision},"
+    return PermanentError(
+        f"the {which} is recorded already, with another {', '.join(differing)} — "
+        "a retry must give the same files: find out what changed, and deliver again as a new revision"
+    )
 
 
-def add(connection: Connection, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:
-    """Write a manifest into the tables."""
+def remove(connection: Connection, flow: str, manifest: Manifest) -> None:
+    """Forget what is recorded of a flow under this manifest's kind, interval and revision, with its files and partitions."""
+    connection.execute(delete(deliveries).where(_same(flow, manifest)))
+
+
+def add(connection: Connection, flow: str, manifest: Manifest, report_path: str, recorded_at: datetime) -> None:
+    """Write a flow's manifest into the tables."""
     columns = json.dumps([column.model_dump() for column in manifest.schema_], ensure_ascii=False)
     schema_hash = hashlib.sha256(columns.encode()).hexdigest()[:32]
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(dialect.insert(schemas).values(hash=schema_hash, columns=columns).on_conflict_do_nothing())
-    row = _row(manifest) | {"schema_hash": schema_hash, "report_path": report_path, "recorded_at": micros(recorded_at)}
+    row = _row(flow, manifest) | {"schema_hash": schema_hash, "report_path": report_path, "recorded_at": micros(recorded_at)}
     delivery = connection.execute(insert(deliveries).returning(deliveries.c.id), row).scalar_one()
     _add_all(connection, files, delivery, [file.model_dump() for file in manifest.files])
     _add_all(connection, partitions, delivery, [partition.model_dump() for partition in manifest.partitions])
     _add_all(connection, lateness, delivery, [{"entries": _entries(manifest.lateness)}] if manifest.lateness else [])
-    _add_all(connection, supersessions, delivery, [{"path": path, "flow": manifest.flow} for path in sorted(set(manifest.supersedes))])
+    _add_all(connection, supersessions, delivery, [{"path": path, "flow": flow} for path in sorted(set(manifest.supersedes))])
 
 
 def of_flow(flow: str) -> Select[Any]:
@@ -131,13 +142,13 @@ def _delivered(flow: str) -> ColumnElement[bool]:
     return and_(deliveries.c.flow == flow, deliveries.c.kind == "delivery")
 
 
-def _same(manifest: Manifest) -> ColumnElement[bool]:
-    return and_(*(deliveries.c[name] == value for name, value in _key(manifest).items()))
+def _same(flow: str, manifest: Manifest) -> ColumnElement[bool]:
+    return and_(*(deliveries.c[name] == value for name, value in _key(flow, manifest).items()))
 
 
-def _key(manifest: Manifest) -> dict[str, Any]:
+def _key(flow: str, manifest: Manifest) -> dict[str, Any]:
     return {
-        "flow": manifest.flow,
+        "flow": flow,
         "kind": manifest.kind,
         "interval_start": micros(manifest.interval.start),
         "interval_end": micros(manifest.interval.end),
@@ -145,9 +156,9 @@ def _key(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _row(manifest: Manifest) -> dict[str, Any]:
+def _row(flow: str, manifest: Manifest) -> dict[str, Any]:
     return {
-        **_key(manifest),
+        **_key(flow, manifest),
         **{f"rows_{name}": count for name, count in manifest.rows.model_dump().items()},
         "cursor_from": "null" if manifest.cursor.from_ is None else cursor_text(manifest.cursor.from_),
         "cursor_to": cursor_text(manifest.cursor.to),

@@ -77,6 +77,22 @@ class SchemaColumn(_Entry):
     type: str
 
 
+class RetypedColumn(_Entry):
+    """A column that was of another type before."""
+
+    name: str
+    from_: str = Field(alias="from")
+    to: str
+
+
+class SchemaChanges(_Entry):
+    """What of the columns is another one than in the delivery before."""
+
+    added: tuple[SchemaColumn, ...]
+    removed: tuple[SchemaColumn, ...]
+    changed: tuple[RetypedColumn, ...]
+
+
 class Rows(_Entry):
     """How many rows were read, and what became of each."""
 
@@ -122,7 +138,7 @@ class Manifest(_Entry):
 
     A regeneration has a ``span`` of event time; its ``interval`` is what was delivered without a gap by then. Its ``lateness`` is None,
     as is that of deliveries by versions that did not tell it. ``key``, of rows of a model: of rows that are equal in it the last
-    delivered one counts.
+    delivered one counts. ``schema_changes`` is there only where the columns are not those of the delivery before.
     """
 
     version: Literal[1] = VERSION
@@ -142,6 +158,7 @@ class Manifest(_Entry):
     partitions: tuple[PartitionRows, ...]
     lateness: tuple[LateRows, ...] | None = None
     key: tuple[str, ...] | None = None
+    schema_changes: SchemaChanges | None = None
     files: tuple[File, ...]
     supersedes: tuple[str, ...]
     report: str
@@ -155,8 +172,9 @@ class Manifest(_Entry):
         return (json.dumps(self.as_mapping(), indent=1, ensure_ascii=False) + "\n").encode()
 
     def as_mapping(self) -> dict[str, Any]:
-        """As in JSON, by the keys of the contract; without ``key`` where there is none."""
-        return self.model_dump(mode="json", by_alias=True, exclude=None if self.key else {"key"})
+        """As in JSON, by the keys of the contract; without ``key`` and ``schema_changes`` where there are none."""
+        absent = {name for name in ("key", "schema_changes") if not getattr(self, name)}
+        return self.model_dump(mode="json", by_alias=True, exclude=absent)
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

@@ -24,6 +24,7 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE failures ADD COLUMN destination TEXT",
         "ALTER TABLE failures ADD COLUMN circumstances TEXT",
     ),
+    ("CREATE TABLE names (name TEXT PRIMARY KEY NOT NULL, flow TEXT NOT NULL)",),
 )
 
 
@@ -38,6 +39,21 @@ def migrate(database: Database) -> None:
             return
     with database.writing("schema") as connection:
         _migrate(connection, database.where)
+
+
+def check(database: Database) -> None:
+    """Refuse a ledger that is not of the version that this code reads.
+
+    Raises:
+        PermanentError: it is of another version, or there is none.
+    """
+    with database.reading() as connection:
+        found = _version(connection)
+    if found != newest():
+        told = "holds no ledger" if found is None else f"is of version {found}"
+        raise PermanentError(
+            f"{database.where} {told}, this flow_assets reads version {newest()} — deliver with it once, or use the same one"
+        )
 
 
 def newest() -> int:

@@ -2,7 +2,19 @@
 
 from collections.abc import Sequence
 
-from flow_assets.ledger.manifest import CursorSpan, File, IntervalSpan, LateRows, Manifest, PartitionRows, Rows, SchemaColumn
+from flow_assets.ledger.manifest import (
+    CursorSpan,
+    File,
+    IntervalSpan,
+    LateRows,
+    Manifest,
+    PartitionRows,
+    RetypedColumn,
+    Rows,
+    SchemaChanges,
+    SchemaColumn,
+)
+from flow_assets.plan.columns import Column, ColumnChanges
 from flow_assets.plan.delivery import DeliveryPlan
 
 
@@ -46,7 +58,28 @@ def manifest_of(plan: DeliveryPlan, files: Sequence[File], key: Sequence[str] = 
         ),
         lateness=None if tally.lateness is None else tuple(LateRows(seconds=late.seconds, rows=late.rows) for late in tally.lateness),
         key=tuple(key) or None,
+        schema_changes=_schema_changes(plan.column_changes) if plan.column_changes else None,
         files=tuple(files),
         supersedes=plan.supersedes,
         report=plan.report_path,
+    )
+
+
+def changes_of(recorded: Manifest) -> ColumnChanges | None:
+    """What a manifest says that is another one of the columns than before."""
+    said = recorded.schema_changes
+    if said is None:
+        return None
+    return ColumnChanges(
+        tuple(Column(one.name, one.type) for one in said.added),
+        tuple(Column(one.name, one.type) for one in said.removed),
+        tuple((one.name, one.from_, one.to) for one in said.changed),
+    )
+
+
+def _schema_changes(found: ColumnChanges) -> SchemaChanges:
+    return SchemaChanges(
+        added=tuple(SchemaColumn(name=one.name, type=one.type) for one in found.added),
+        removed=tuple(SchemaColumn(name=one.name, type=one.type) for one in found.removed),
+        changed=tuple(RetypedColumn(name=name, from_=before, to=now) for name, before, now in found.retyped),
     )

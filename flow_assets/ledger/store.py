@@ -1,11 +1,11 @@
 """Was it delivered? The ledger: our own durable record of cursors, deliveries and failures, for many processes at once."""
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace as replaced
 from datetime import datetime, timedelta
 from typing import Self
 
-from flow_assets.errors import PermanentError
 from flow_assets.ledger import (
     announcements,
     claims,
@@ -24,8 +24,10 @@ from flow_assets.ledger.database import Database
 from flow_assets.ledger.deliveries import Recorded
 from flow_assets.ledger.examine import Examined, examine
 from flow_assets.ledger.failures import Failure
+from flow_assets.ledger.listing import Listing
 from flow_assets.ledger.manifest import CursorSpan, Manifest
-from flow_assets.ledger.migrations import migrate
+from flow_assets.ledger.migrations import check, migrate
+from flow_assets.ledger.names import Names, keep, read
 from flow_assets.ledger.recent import Recent
 from flow_assets.ledger.standing import Standing
 from flow_assets.ledger.tables import deliveries as table
@@ -33,7 +35,6 @@ from flow_assets.ledger.watch import Watch
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import Late
-from flow_assets.plan.names import Kind
 
 __all__ = ["Failure", "Ledger", "Recorded"]
 
@@ -55,9 +56,15 @@ class Ledger:
         BusyError: another process kept writing for half a minute.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, flows: Mapping[str, str | None] | None = None, *, as_it_is: bool = False) -> None:
+        """``flows``: those of the specs, each with the name that it had before, if any; others are known by the name that is asked for.
+
+        ``as_it_is``: to be read only. Nothing is made or brought up to date, and a ledger of another version is refused.
+        """
         self._database = Database(url)
-        migrate(self._database)
+        (check if as_it_is else migrate)(self._database)
+        with self._database.reading() as connection:
+            self._names = read(connection, flows or {})
 
     def __repr__(self) -> str:
         return f"<{self._database.where}>"
@@ -101,36 +108,36 @@ class Ledger:
         Raises:
             PermanentError: another manifest or report path is recorded for the flow, kind, interval and revision (unless ``replace``).
         """
-        interval = deliveries.interval_of(manifest)
-        with self._database.writing(_subject(manifest.flow)) as connection:
-            found = deliveries.existing(connection, manifest)
+        interval, flow = deliveries.interval_of(manifest), self._names.of(manifest.flow)
+        with self._database.writing(_subject(flow)) as connection:
+            found = deliveries.existing(connection, flow, manifest)
             differing = deliveries.differences(found, manifest, report_path) if found else []
             if differing and not replace:
-                raise _not_the_same(manifest, differing)
+                raise deliveries.not_the_same(manifest, differing)
             if differing:
-                deliveries.remove(connection, manifest)
+                deliveries.remove(connection, flow, manifest)
             if differing or not found:
-                deliveries.add(connection, manifest, report_path, recorded_at)
-            announcements.announce(connection, manifest.flow, None)
+                deliveries.add(connection, flow, manifest, report_path, recorded_at)
+            announcements.announce(connection, flow, None)
             if manifest.kind == "delivery":
-                coverage.cover(connection, manifest.flow, interval, recorded_at)
-                failures.clear(connection, manifest.flow, interval)
+                coverage.cover(connection, flow, interval, recorded_at)
+                failures.clear(connection, flow, interval)
 
     def delivery(self, flow: str, interval: Interval) -> Recorded | None:
         """The newest revision of the delivery of exactly this interval."""
         with self._database.reading() as connection:
-            found = deliveries.recorded(connection, deliveries.of_interval(flow, interval))
+            found = deliveries.recorded(connection, deliveries.of_interval(self._names.of(flow), interval))
         return found[0] if found else None
 
     def deliveries(self, flow: str, since: datetime | None = None, limit: int | None = None) -> list[Recorded]:
         """The newest revision of each delivery whose interval ends after ``since``, oldest interval first, at most ``limit``."""
-        query = deliveries.of_flow(flow).where(*deliveries.ending_after(since)).order_by(table.c.interval_end).limit(limit)
+        query = deliveries.of_flow(self._names.of(flow)).where(*deliveries.ending_after(since)).order_by(table.c.interval_end).limit(limit)
         with self._database.reading() as connection:
             return deliveries.recorded(connection, query)
 
     def last_delivery(self, flow: str) -> Recorded | None:
         """The delivery of the newest interval."""
-        query = deliveries.of_flow(flow).order_by(table.c.interval_end.desc()).limit(1)
+        query = deliveries.of_flow(self._names.of(flow)).order_by(table.c.interval_end.desc()).limit(1)
         with self._database.reading() as connection:
             found = deliveries.recorded(connection, query)
         return found[0] if found else None
@@ -138,17 +145,18 @@ class Ledger:
     def delivered(self, flow: str, since: datetime | None = None) -> set[datetime]:
         """The starts of the delivered intervals that end after ``since``."""
         with self._database.reading() as connection:
-            return deliveries.starts(connection, {flow: since})[flow]
+            return deliveries.starts(connection, {self._names.of(flow): since})[self._names.of(flow)]
 
     def delivered_all(self, since: Mapping[str, datetime]) -> dict[str, set[datetime]]:
         """:meth:`delivered` of many flows: few queries, none of which reads a flow that delivered nothing since."""
-        found: dict[str, set[datetime]] = {flow: set() for flow in since}
+        kept = self._names.keyed(since)
+        found: dict[str, set[datetime]] = {key: set() for key in kept}
         with self._database.reading() as connection:
-            ends = coverage.newest_ends(connection, since)
-            newer = [flow for flow, end in ends.items() if end > since[flow]]
+            ends = coverage.newest_ends(connection, kept)
+            newer = [key for key, end in ends.items() if end > kept[key]]
             for at in range(0, len(newer), _BATCH):
-                found |= deliveries.starts(connection, {flow: since[flow] for flow in newer[at : at + _BATCH]})
-        return found
+                found |= deliveries.starts(connection, {key: kept[key] for key in newer[at : at + _BATCH]})
+        return self._names.back(found, since)
 
     def contiguous_until(self, flow: str, start: datetime, cadence: timedelta) -> datetime | None:
         """Until when everything since ``start`` is delivered: the end of the newest interval with no gap before it.
@@ -160,22 +168,22 @@ class Ledger:
     def contiguous_all(self, flows: Mapping[str, Beginning]) -> dict[str, datetime | None]:
         """:meth:`contiguous_until` of many flows, each with its start and cadence, by one small query."""
         with self._database.reading() as connection:
-            return coverage.contiguous(connection, flows)
+            return self._names.back(coverage.contiguous(connection, self._names.keyed(flows)), flows)
 
     def last_successes(self, flows: Collection[str]) -> dict[str, datetime]:
         """When each flow last delivered an interval that it had not delivered before; without those that never did."""
         with self._database.reading() as connection:
-            return coverage.newest_successes(connection, flows)
+            return self._names.back(coverage.newest_successes(connection, self._keys(flows)), flows)
 
     def lateness_all(self, flows: Collection[str]) -> dict[str, tuple[Late, ...]]:
         """How late the rows were that each flow delivered in the last day of intervals that it delivered; by one query."""
         with self._database.reading() as connection:
-            return deliveries.late_rows(connection, flows, LAST_DAY)
+            return self._names.back(deliveries.late_rows(connection, self._keys(flows), LAST_DAY), flows)
 
     def recent(self, flow: str, since: datetime) -> Recent:
         """The rows that a flow's deliveries brought whose intervals end after ``since``, by interval and by event time."""
         with self._database.reading() as connection:
-            return recent.recent(connection, flow, since)
+            return recent.recent(connection, self._names.of(flow), since)
 
     def covered(self, flow: str) -> tuple[Interval, ...]:
         """The stretches of insertion time that the flow delivered, oldest first: one, unless there are gaps."""
@@ -184,82 +192,79 @@ class Ledger:
     def covered_all(self, flows: Collection[str]) -> dict[str, tuple[Interval, ...]]:
         """:meth:`covered` of many flows, by one small query."""
         with self._database.reading() as connection:
-            return coverage.stretches(connection, flows)
+            return self._names.back(coverage.stretches(connection, self._keys(flows)), flows)
 
     def overlaps(self, flow: str, interval: Interval) -> bool:
         """Whether any part of the interval was delivered, as this interval or (after a change of cadence) as part of others."""
         with self._database.reading() as connection:
-            return coverage.overlaps(connection, flow, interval)
+            return coverage.overlaps(connection, self._names.of(flow), interval)
 
     def standing_files(self, flow: str, until: datetime, first_key: str, last_key: str) -> list[Standing]:
         """The flow's files that count, in partitions between two keys (included): of regenerations, and of intervals that end by then."""
         with self._database.reading() as connection:
-            return standing.standing_files(connection, flow, until, first_key, last_key)
+            return standing.standing_files(connection, self._names.of(flow), until, first_key, last_key)
 
     def regenerations(self, flow: str) -> list[Recorded]:
         """Every regeneration of a flow, oldest first."""
         with self._database.reading() as connection:
-            return deliveries.recorded(connection, deliveries.regenerations(flow))
+            return deliveries.recorded(connection, deliveries.regenerations(self._names.of(flow)))
 
     def knows(self, flow: str) -> bool:
         """Whether anything is recorded of the flow."""
         with self._database.reading() as connection:
-            return reported.knows(connection, flow)
-
-    def report_paths(self, flow: str, since: datetime | None = None) -> list[str]:
-        """Where the reports are of all that is recorded, whatever its kind and revision, whose interval ends after ``since``."""
-        with self._database.reading() as connection:
-            return reported.report_paths(connection, flow, since)
-
-    def reported(self, flow: str, kind: Kind, end: datetime, revision: int) -> list[Recorded]:
-        """What is recorded under the name of a report: usually one."""
-        with self._database.reading() as connection:
-            return deliveries.recorded(connection, reported.named(flow, kind, end, revision))
-
-    def listed(self, flow: str, paths: Collection[str]) -> set[str]:
-        """Those of the paths that something recorded of the flow lists."""
-        with self._database.reading() as connection:
-            return reported.listed(connection, flow, paths)
+            return reported.knows(connection, self._names.of(flow))
 
     def superseded(self, flow: str) -> set[str]:
         """Paths that some manifest of the flow supersedes: their rows no longer count."""
         with self._database.reading() as connection:
-            return deliveries.superseded_paths(connection, flow)
+            return deliveries.superseded_paths(connection, self._names.of(flow))
 
     def history(self, flow: str) -> list[Recorded]:
         """Every delivery and regeneration of a flow in every revision, oldest first."""
         with self._database.reading() as connection:
-            return deliveries.recorded(connection, deliveries.everything(flow))
+            return deliveries.recorded(connection, deliveries.everything(self._names.of(flow)))
 
     def erase(self, flow: str, where: str, at: datetime) -> None:
         """Have every later reading of the flow's source leave out the rows that meet a condition."""
-        with self._database.writing(_subject(flow)) as connection:
-            erasures.add(connection, flow, where, at)
+        with self._database.writing(_subject(self._names.of(flow))) as connection:
+            erasures.add(connection, self._names.of(flow), where, at)
 
     def erasures(self, flow: str) -> list[str]:
         """The conditions of rows that the flow must not deliver any more."""
         with self._database.reading() as connection:
-            return erasures.conditions(connection, flow)
+            return erasures.conditions(connection, self._names.of(flow))
 
     def announce(self, flow: str, report_path: str | None) -> None:
         """Say which report is about to be put, or (None) that none is. Recording a manifest takes its announcement back."""
-        with self._database.writing(_subject(flow)) as connection:
-            announcements.announce(connection, flow, report_path)
+        with self._database.writing(_subject(self._names.of(flow))) as connection:
+            announcements.announce(connection, self._names.of(flow), report_path)
 
     def announced(self, flow: str) -> str | None:
         """The report that a process wanted to put and did not record."""
         with self._database.reading() as connection:
-            return announcements.announced(connection, flow)
+            return announcements.announced(connection, self._names.of(flow))
 
     def record_failure(self, failure: Failure) -> None:
         """Write down that an attempt at an interval failed; its error must hold no secret. How many attempts there were is counted here."""
-        with self._database.writing(_subject(failure.flow)) as connection:
-            failures.add(connection, failure)
+        kept = replaced(failure, flow=self._names.of(failure.flow))
+        with self._database.writing(_subject(kept.flow)) as connection:
+            failures.add(connection, kept)
 
     def failures(self, flow: str | None = None) -> list[Failure]:
         """The newest failure of each interval not recorded as delivered since, oldest interval first; of all flows if None is named."""
         with self._database.reading() as connection:
-            return failures.standing(connection, flow)
+            found = failures.standing(connection, None if flow is None else self._names.of(flow))
+        return [replaced(failure, flow=flow or self._names.shown(failure.flow)) for failure in found]
+
+    @property
+    def listing(self) -> Listing:
+        """Reports, files, columns, and how much it all is."""
+        return Listing(self._database, self._names)
+
+    @property
+    def names(self) -> Names:
+        """What flows were called before."""
+        return self._names
 
     @property
     def chronicle(self) -> Chronicle:
@@ -279,7 +284,20 @@ class Ledger:
         Raises:
             BusyError: another one still holds it after ``wait``; names it and since when.
         """
-        return claims.claim(self._database, flow, holder, wait)
+        return self._claimed(flow, holder, wait)
+
+    @contextmanager
+    def _claimed(self, flow: str, holder: str, wait: timedelta) -> Iterator[None]:
+        key = self._names.of(flow)
+        with claims.claim(self._database, key, holder, wait, flow):
+            if self._names.untold(flow):
+                with self._database.writing(_subject(key)) as connection:
+                    keep(connection, flow, key)
+                self._names = replaced(self._names, told={**self._names.told, flow: key})
+            yield
+
+    def _keys(self, flows: Collection[str]) -> list[str]:
+        return [self._names.of(flow) for flow in flows]
 
     def examine(self) -> Examined:
         """What it knows of its machine; whatever would keep it from being read and written is raised."""
@@ -294,14 +312,6 @@ class Ledger:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _not_the_same(manifest: Manifest, differing: list[str]) -> PermanentError:
-    which = f"{manifest.kind} of {manifest.flow} for {deliveries.interval_of(manifest).key}, revision {manifest.revision},"
-    return PermanentError(
-        f"the {which} is recorded already, with another {', '.join(differing)} — "
-        "a retry must give the same files: find out what changed, and deliver again as a new revision"
-    )
 
 
 def _subject(flow: str) -> str:

@@ -155,6 +155,9 @@ alerts = Table(
     Column("shared", Text, nullable=False),
 )
 
+# Under which name the record of a renamed flow is kept: the first that it had. Flows that kept their name are not here.
+names = Table("names", metadata, Column("name", Text, primary_key=True), Column("flow", Text, nullable=False))
+
 claims = Table(
     "claims",
     metadata,

@@ -24,3 +24,35 @@ def selected_columns(flow: Flow, available: Sequence[Column], unavailable: Seque
             return tuple(column for column in offered if column.name not in names)
         case _:
             return tuple(offered)
+
+
+@dataclass(frozen=True)
+class ColumnChanges:
+    """What of the columns is another one than in the delivery before. ``retyped`` has name, type before, type now."""
+
+    added: tuple[Column, ...] = ()
+    removed: tuple[Column, ...] = ()
+    retyped: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """For people: ``added page_url VARCHAR; removed site BIGINT; n was BIGINT, is VARCHAR``."""
+        told = [
+            f"{what} {', '.join(f'{one.name} {one.type}' for one in columns)}"
+            for what, columns in (("added", self.added), ("removed", self.removed))
+            if columns
+        ]
+        return "; ".join([*told, *(f"{name} was {before}, is {now}" for name, before, now in self.retyped)])
+
+
+def column_changes(before: Sequence[Column] | None, now: Sequence[Column]) -> ColumnChanges | None:
+    """What is another one; None if nothing is, or nothing was delivered before. Order does not count."""
+    if before is None:
+        return None
+    was, is_now = {one.name: one.type for one in before}, {one.name: one.type for one in now}
+    found = ColumnChanges(
+        tuple(one for one in now if one.name not in was),
+        tuple(one for one in before if one.name not in is_now),
+        tuple((one.name, was[one.name], one.type) for one in now if one.name in was and was[one.name] != one.type),
+    )
+    return found if found != ColumnChanges() else None

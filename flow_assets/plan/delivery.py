@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from flow_assets.plan.columns import Column
+from flow_assets.plan.columns import Column, ColumnChanges
 from flow_assets.plan.cursors import Cursor, cursor_to_json
 from flow_assets.plan.intervals import Interval
 from flow_assets.plan.lateness import Late
@@ -82,6 +82,7 @@ class DeliveryPlan:
     names: Names
     supersedes: tuple[str, ...] = ()
     span: Interval | None = None
+    column_changes: ColumnChanges | None = None
 
     @property
     def report_path(self) -> str:
@@ -141,12 +142,14 @@ def plan_delivery(
     spec_hash: str,
     revision: int = 0,
     supersedes: Sequence[str] = (),
+    column_changes: ColumnChanges | None = None,
 ) -> DeliveryPlan:
     """The plan of one interval's delivery, from what was found in the source."""
     names = delivery_names(flow, destination, interval, revision)
     partitions = tuple(_partition_plan(flow, interval, names, counted) for counted in tally.partitions)
     return DeliveryPlan(
-        flow, "delivery", interval, revision, *cursors, spec_hash, tuple(columns), tally, partitions, names, tuple(supersedes)
+        flow, "delivery", interval, revision, *cursors, spec_hash, tuple(columns), tally, partitions, names, tuple(supersedes),
+        column_changes=column_changes,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from flow_assets.spec.flow import Format, PartitionBy
 
 Layout = Literal["folders", "flat"]
 Kind = Literal["delivery", "regeneration"]
-NameKind = Literal["part", "manifest", "report", "tombstone"]
+NameKind = Literal["part", "manifest", "report", "tombstone", "end"]
 
 NAMESPACE = uuid.UUID("5ab0d6a8-5a0c-5c39-9d2d-6d0f1f0c7a11")
 
@@ -33,6 +33,7 @@ _PART = r"data_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}_\d{3,}_\d+_\d+\.(?:(?
 _FOLDERS = r"(?:date=(?:unknown|\d{4}-\d\d-\d\d(?:/hour=\d\d(?:/min=\d\d-\d\d)?)?)/)?"
 _LABEL = r"(?:(?:unknown|\d{4}-\d\d-\d\d(?:_\d\d(?:_\d\d-\d\d)?)?)_)?"
 _NOTE = r"\d{8}T\d{6}Z_(?:delivery|regeneration)(?:_r[1-9]\d*)?"
+_END = r"\d{8}T\d{6}Z_end\.note\.json"
 _TOMBSTONE = r"\d{8}T\d{6}Z_erasure(?:_r[1-9]\d*)?\.tombstone\.json"
 
 
@@ -80,6 +81,10 @@ class Names:
         suffix = f"_r{number}" if number else ""
         return f"{beginning(self.layout, self.folder, self.flow)}{compact(moment)}_erasure{suffix}.tombstone.json"
 
+    def end(self, moment: datetime) -> str:
+        """Path of the note that no further report follows; ``moment`` is the end of the last interval."""
+        return f"{beginning(self.layout, self.folder, self.flow)}{compact(moment)}_end.note.json"
+
     def manifest(self, kind: Kind, moment: datetime, revision: int) -> str:
         """Path of the manifest: the report's, with ``.manifest.json`` in place of ``.report``."""
         return manifest_path(self.report(kind, moment, revision))
@@ -104,5 +109,7 @@ def own_name(layout: Layout, folder: str, flow: str, path: str) -> NameKind | No
 @cache
 def _own(layout: Layout, folder: str, flow: str) -> re.Pattern[str]:
     part = (f"data/{_FOLDERS}" if layout == "folders" else _LABEL) + _PART
-    kinds = rf"(?P<part>{part})|(?P<manifest>{_NOTE}\.manifest\.json)|(?P<report>{_NOTE}\.report)|(?P<tombstone>{_TOMBSTONE})"
+    kinds = (
+        rf"(?P<part>{part})|(?P<manifest>{_NOTE}\.manifest\.json)|(?P<report>{_NOTE}\.report)|(?P<tombstone>{_TOMBSTONE})|(?P<end>{_END})"
+    )
     return re.compile(f"{re.escape(beginning(layout, folder, flow))}(?:{kinds})")

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from flow_assets.plan.columns import Column
+from flow_assets.plan.columns import Column, ColumnChanges
 from flow_assets.plan.cursors import Cursor
 from flow_assets.plan.delivery import Counted, DeliveryPlan, PartitionPlan, Tally
 from flow_assets.plan.intervals import Interval, ceiling, floor, merged
@@ -47,6 +47,7 @@ def plan_regeneration(
     spec_hash: str,
     revision: int,
     supersedes: Sequence[str],
+    column_changes: ColumnChanges | None = None,
 ) -> DeliveryPlan:
     """The plan of regenerating ``span``.
 
@@ -56,7 +57,8 @@ def plan_regeneration(
     names = regeneration_names(flow, destination, span, covers, revision)
     partitions = tuple(_partition_plan(names, counted) for counted in tally.partitions)
     return DeliveryPlan(
-        flow, "regeneration", covers, revision, None, as_of, spec_hash, tuple(columns), tally, partitions, names, tuple(supersedes), span
+        flow, "regeneration", covers, revision, None, as_of, spec_hash, tuple(columns), tally, partitions, names, tuple(supersedes), span,
+        column_changes,
     )  # fmt: skip
 
 

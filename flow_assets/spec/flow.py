@@ -225,6 +225,17 @@ class Flow(Strict):
         "Else a failed check says what to run.",
     )
     enabled: Flag = Field(default=True, description="`false` pauses the flow; its intervals are delivered once it is enabled again.")
+    previously: Name | None = Field(
+        default=None,
+        description="The flow's name before it was renamed: what was delivered under that name counts as this flow's.",
+        examples=["shop_export"],
+    )
+    accept_breaking: Annotated[Line, Field(max_length=500)] | None = Field(
+        default=None,
+        description="Why a change that breaks consumers is meant, for whoever reviews it: without it `flows plan --against` fails. "
+        "To be removed once it is merged.",
+        examples=["agreed with the partner for 1 March"],
+    )
 
     @field_validator("history_start")
     @classmethod

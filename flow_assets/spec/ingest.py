@@ -52,6 +52,12 @@ class Ingest(Strict):
         description="Name of the flow whose reports are loaded, as it is in their paths. It need not be among the flows here.",
         examples=["shop_feed"],
     )
+    previously: Name | None = Field(
+        default=None,
+        description="The flow's name before it was renamed: what was delivered under it is loaded, too. "
+        "Needed only if the flow is not among the flows here, which say it themselves.",
+        examples=["shop_export"],
+    )
     destination: Name | None = Field(
         default=None,
         description="Name of the destination that its files arrive at: a file in `destinations/`. "

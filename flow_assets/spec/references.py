@@ -4,6 +4,7 @@ They are checked as they are written, so also those that have errors of their ow
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path as File
 from typing import Any
 
 from flow_assets.errors import Problem
@@ -26,9 +27,11 @@ def flow_problems(
     """What is wrong with each flow, given the valid sources, and the names of all sources and destinations, broken ones included."""
     filters = check_syntax([where for where in map(_where, flows) if where])
     found: list[Problem] = []
+    named = {File(flow.file).stem: flow.document.values.get("previously") for flow in flows}
     for flow in flows:
         values, where = flow.document.values, _where(flow)
         told = [
+            *_renamed(File(flow.file).stem, named),
             *unknown("source", "sources", values.get("source"), source_names),
             *unknown("destination", "destinations", values.get("destination"), destination_names),
             *((("where",), message, advice) for message, advice in (filters[where] if where else ())),
@@ -102,6 +105,18 @@ def unknown(key: str, folder: str, name: Any, known: Collection[str]) -> Iterato
             f"did you mean `{meant}`?" if meant else f"add {folder}/{name}.yaml" + (f", or use {listing(sorted(known))}" if known else "")
         )
         yield (key,), f"there is no {key} `{name}`", advice
+
+
+def _renamed(flow: str, previously: Mapping[str, Any]) -> Iterator[_Told]:
+    """One name has one flow: what was delivered under it cannot count for two."""
+    old = previously[flow]
+    if not isinstance(old, str):
+        return
+    if old in previously:
+        what = "is the flow's own name" if old == flow else f"is the name of another flow, flows/{old}.yaml"
+        yield ("previously",), what, "write the name that this flow had before, which no flow has now, or remove the key"
+    elif first := next((other for other, name in previously.items() if name == old and other < flow), None):
+        yield ("previously",), f"`{first}` says that it was `{old}`, too", "only one flow takes over what was delivered under a name"
 
 
 def _asked_of_source(values: dict[str, Any], source: Source) -> Iterator[_Told]:

@@ -25,8 +25,9 @@ class Check:
     def __init__(self, line: Line, reading: Reading, since: datetime | None, tell: Callable[[Progress], None]) -> None:
         self.line, self.reading, self._since, self._tell = line, reading, since, tell
         flow, self._layout = line.flow.name, layout(line)
-        recorded = line.ledger.report_paths(flow)
-        self._folders = sorted({line.flow.folder, *folders_of(recorded, self._layout, flow)})
+        self._names = line.ledger.names.every(flow)
+        recorded = line.ledger.listing.report_paths(flow)
+        self._folders = sorted({line.flow.folder, *folders_of(recorded, self._layout, *self._names)})
         self.there = survey(line, self._folders)
         self._superseded = line.ledger.superseded(flow)
         self._wanted = self._reports_named({*recorded, *self.there.reports})
@@ -59,7 +60,7 @@ class Check:
 
     def recorded(self, report: Report) -> Recorded | None:
         """What the ledger records under a report's path."""
-        found = self.line.ledger.reported(self.line.flow.name, report.kind, report.end, report.revision)
+        found = self.line.ledger.listing.reported(self.line.flow.name, report.kind, report.end, report.revision)
         return next((recorded for recorded in found if recorded.report_path == report.path), None)
 
     def summary(self) -> Summary:
@@ -76,12 +77,12 @@ class Check:
         return notes
 
     def _reports_named(self, paths: set[str]) -> list[Report]:
-        flow = self.line.flow.name
-        named = (report_named(path, self._layout, folder, flow) for path in paths for folder in self._folders)
+        places = [(folder, name) for folder in self._folders for name in self._names]
+        named = (report_named(path, self._layout, *place) for path in paths for place in places)
         return sorted(report for report in named if report and (self._since is None or report.moment > compact(self._since)))
 
     def _notes(self, report: Report) -> Notes:
-        return read_notes(self.line.destination, report, self.line.flow.name, self.reading.spool)
+        return read_notes(self.line.destination, report, self.reading.spool)
 
     def _read_report(self, report: Report) -> None:
         self._read += 1
@@ -129,12 +130,12 @@ class Check:
             return False
         if manifest.kind == "regeneration":
             return bool(manifest.files)
-        newest = self.line.ledger.delivery(manifest.flow, interval_of(manifest))
+        newest = self.line.ledger.delivery(self.line.flow.name, interval_of(manifest))
         return newest is not None and newest.manifest.revision > manifest.revision
 
     def _read_parts(self, report: Report, manifest: Manifest, known: bool) -> None:
         self._cover(report, interval_of(manifest))
-        folder = next(iter(folders_of([report.path], self._layout, self.line.flow.name)))
+        folder = next(iter(folders_of([report.path], self._layout, report.flow)))
         filing = Filing(self._layout, folder, self._event_time(manifest))
         first = "" if known else f"{self._reconciling()}, then "
         keys = {file.partition for file in manifest.files} if manifest.span is None else set[str]()

@@ -44,12 +44,12 @@ def layout(line: Line) -> Layout:
 
 def survey(line: Line, folders: Sequence[str]) -> Survey:
     """List what is there: once for each folder."""
-    found, shape, flow = Survey(folders), layout(line), line.flow.name
-    for folder in folders:
+    found, shape = Survey(folders), layout(line)
+    for folder, flow in _places(line, folders):
         for entry in line.destination.list(beginning(shape, folder, flow)):
             if report := report_named(entry.path, shape, folder, flow):
                 found.reports[entry.path] = report
-            elif (kind := _own_kind(line, folder, entry.path)) in ("part", "manifest"):
+            elif (kind := _own_kind(line, folder, flow, entry.path)) in ("part", "manifest"):
                 found.others[entry.path] = entry.modified
             else:
                 found.foreign += kind is None and shape == "folders"
@@ -90,9 +90,8 @@ def remove(line: Line, found: Leftovers, there: Survey, now: datetime, spool: Pa
         FlowError: the destination cannot be reached.
     """
     removed = []
-    reports = {
-        report.path: report for folder in there.folders for report in find_reports(line.destination, layout(line), folder, line.flow.name)
-    }
+    places = _places(line, there.folders)
+    reports = {report.path: report for place in places for report in find_reports(line.destination, layout(line), *place)}
     newer = [report for path, report in reports.items() if path not in there.reports]
     for path in sorted(found.files.keys() - _spared(line, found.files.keys(), newer, reports, spool)):
         entry = line.destination.stat(path)
@@ -117,10 +116,10 @@ def _spared(line: Line, paths: Collection[str], unread: Iterable[Report], report
         return set()
     ledger, flow = line.ledger, line.flow.name
     announced = ledger.announced(flow)
-    known = {*reports, *ledger.report_paths(flow), *([announced] if announced else [])}
-    spared = ledger.listed(flow, paths) | {manifest_path(path) for path in known}
+    known = {*reports, *ledger.listing.report_paths(flow), *([announced] if announced else [])}
+    spared = ledger.listing.listed(flow, paths) | {manifest_path(path) for path in known}
     for report in unread if set(paths) - spared else ():
-        notes = read_notes(line.destination, report, flow, spool)
+        notes = read_notes(line.destination, report, spool)
         if notes.listed is None:
             raise PermanentError(f"{report.path} cannot be read, so nobody knows what it lists")
         spared |= {*notes.listed, *(_files(notes.manifest) if notes.manifest else ())}
@@ -145,15 +144,20 @@ def _files(manifest: Manifest) -> set[str]:
 def _cut_off(line: Line, folders: Sequence[str]) -> list[Leftover]:
     """What puts left of files that would be ours."""
     found = []
-    for folder in folders:
-        for put in line.destination.leftovers(beginning(layout(line), folder, line.flow.name)):
-            if _own_kind(line, folder, put.path):
+    for folder, flow in _places(line, folders):
+        for put in line.destination.leftovers(beginning(layout(line), folder, flow)):
+            if _own_kind(line, folder, flow, put.path):
                 found.append(put)
     return found
 
 
-def _own_kind(line: Line, folder: str, path: str) -> NameKind | None:
-    """What it would be if it were the flow's; None if it cannot be, or could be another flow's whose name begins alike."""
-    shape, flow = layout(line), line.flow.name
+def _places(line: Line, folders: Sequence[str]) -> list[tuple[str, str]]:
+    """Each folder with each name that the flow's files may bear."""
+    return [(folder, flow) for folder in folders for flow in line.ledger.names.every(line.flow.name)]
+
+
+def _own_kind(line: Line, folder: str, flow: str, path: str) -> NameKind | None:
+    """What it would be if it were the flow's, by one of its names; None if it cannot be, or could be another flow's, named alike."""
+    shape = layout(line)
     alike = (name for name in line.specs.flows if name.startswith(f"{flow}_"))
     return None if any(own_name(shape, folder, name, path) for name in alike) else own_name(shape, folder, flow, path)

@@ -26,7 +26,7 @@ class Notes:
     problems: tuple[tuple[str, str], ...]
 
 
-def read_notes(destination: Destination, report: Report, flow: str, spool: Path) -> Notes:
+def read_notes(destination: Destination, report: Report, spool: Path) -> Notes:
     """Fetch a report and its manifest, and compare them.
 
     Raises:
@@ -48,13 +48,13 @@ def read_notes(destination: Destination, report: Report, flow: str, spool: Path)
     listed = read(report.path, parse_report)
     manifest = read(manifest_path(report.path), Manifest.from_json)
     if listed is not None and manifest is not None and not problems:
-        problems.extend((report.path, what) for what in _disagreements(report, listed, manifest, flow))
+        problems.extend((report.path, what) for what in _disagreements(report, listed, manifest))
     return Notes(listed, manifest, tuple(problems))
 
 
-def _disagreements(report: Report, listed: tuple[str, ...], manifest: Manifest, flow: str) -> Iterator[str]:
+def _disagreements(report: Report, listed: tuple[str, ...], manifest: Manifest) -> Iterator[str]:
     paths = {file.path for file in manifest.files}
-    if not fits(report, listed, manifest, flow):
+    if not fits(report, listed, manifest):
         only = [*(f"only the report lists {path}" for path in listed if path not in paths)]
         only += [f"only the manifest lists {path}" for path in sorted(paths.difference(listed))]
         yield f"does not agree with its manifest{f' ({only[0]})' if only else ''}"

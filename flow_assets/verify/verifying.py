@@ -121,7 +121,7 @@ def _reconcile(check: Check, now: datetime, done: _Done) -> None:
 
 def _adopt(check: Check, report: Report, now: datetime) -> None:
     ledger, flow = check.line.ledger, check.line.flow.name
-    manifest = read_notes(check.line.destination, report, flow, check.reading.spool).manifest
+    manifest = read_notes(check.line.destination, report, check.reading.spool).manifest
     if manifest is not None and manifest.kind == "delivery":
         interval = interval_of(manifest)
         if ledger.delivery(flow, interval) is None and ledger.overlaps(flow, interval):
