@@ -5,7 +5,7 @@ its file's stem. ``alerts.yaml`` lies beside them, and the SQL of models below t
 variable, no table, no server.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,9 +37,18 @@ def load_specs(folder: Path) -> Specs:
     return found.sound()
 
 
-def load_specs_tolerantly(folder: Path) -> tuple[Specs, tuple[Problem, ...]]:
-    """The specs that are valid, and every problem of the others. A spec that needs one which is left out is left out too."""
-    found = _Found(folder)
+def load_specs_tolerantly(folder: Path, flows: Mapping[str, Origin] | None = None) -> tuple[Specs, tuple[Problem, ...]]:
+    """The specs that are valid, and every problem of the others. A spec that needs one which is left out is left out too.
+
+    ``flows`` are written elsewhere and belong to the folder all the same.
+
+    Raises:
+        SpecError: with every problem of ``flows`` themselves.
+    """
+    found = _Found(folder, flows or {})
+    elsewhere = {origin.file for origin in found.flows.values()}
+    if wrong := [problem for problem in found.problems if problem.file in elsewhere]:
+        raise SpecError(wrong)
     return found.sound(), tuple(sorted([*found.problems, *found.dragged_along]))
 
 
@@ -48,6 +57,7 @@ class _Found:
     """What a folder holds: specs that are good by themselves, where each was read from, and problems."""
 
     folder: Path
+    flows: Mapping[str, Origin] = field(default_factory=dict)
     specs: dict[Kind, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     origins: dict[Kind, dict[str, Origin]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     problems: list[Problem] = field(default_factory=list)
@@ -56,6 +66,8 @@ class _Found:
         files, self.problems = spec_files(self.folder)
         for kind, path in files:
             self._read(kind, path)
+        for name, origin in self.flows.items():
+            self._take(name, origin)
         sources, destinations, flows, ingests, models, alerts = (self.origins[kind] for kind in KINDS)
         self.problems += flow_problems(list(flows.values()), self.specs["source"], sources, destinations)
         self.problems += ingest_problems(list(ingests.values()), flows, destinations)
@@ -74,6 +86,17 @@ class _Found:
         if not problems:
             self.specs[kind][path.stem] = spec
         self.problems += problems
+
+    def _take(self, name: str, origin: Origin) -> None:
+        """A flow that is written elsewhere."""
+        if there := self.origins["flow"].get(name):
+            self.problems.append(origin.problem((), f"there is a flow `{name}` already, in {there.file}", "give one of them another name"))
+            return
+        spec, wrong = _validated("flow", name, origin.document)
+        self.origins["flow"][name] = origin
+        self.problems += [origin.problem(one.path, one.message, one.advice) for one in wrong]
+        if not wrong:
+            self.specs["flow"][name] = spec
 
     def sound(self) -> Specs:
         """The specs that can be used, with warnings about them."""
