@@ -96,7 +96,7 @@ def test_a_password_is_not_written_into_a_component(project: DefsFolderSandbox) 
 
 
 def test_a_flow_beside_its_folder_is_one_flow_more(project: DefsFolderSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOP_FOLDER", "from_the_environment")
+    monkeypatch.setenv("SHOP_FOLDER", "4711")
     write_events(project.project_root, [START])
     declare(project, "flows", FOLDER)
     further = "post_processing:\n  assets:\n  - target: '*'\n    attributes: {tags: {domain: shop}}\n"
@@ -109,7 +109,7 @@ def test_a_flow_beside_its_folder_is_one_flow_more(project: DefsFolderSandbox, m
         assert spec.tags["domain"] == "shop"
         assert {one.file_path for one in spec.metadata["dagster/code_references"].code_references} == {str(place / "defs.yaml")}
         assert materialize(defs, instance, [["deliveries", "feed"], ["deliveries", "shop"]], key(0)).success
-    assert list((project.project_root / "delivered/from_the_environment/shop").rglob("*.report"))
+    assert list((project.project_root / "delivered/4711/shop").rglob("*.report"))
 
 
 def test_flows_without_a_component_of_their_folder_bring_it_along(project: DefsFolderSandbox) -> None:

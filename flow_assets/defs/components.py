@@ -6,13 +6,13 @@ component of the folder makes those; where there is none, the first flow does, a
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 import dagster as dg
 from dagster.components.core.defs_module import ComponentPath
@@ -22,7 +22,7 @@ from flow_assets.defs.flows import Loaded, definitions_of
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.retention import KEEP
 from flow_assets.defs.scaffolding import FOLDER, FlowScaffolder, FlowSpecsScaffolder
-from flow_assets.defs.written import NAME, SPECS, FlowAttributes, origin_of
+from flow_assets.defs.written import NAME, SPECS, FlowAttributes, as_written, origin_of
 from flow_assets.errors import PermanentError, SpecError
 from flow_assets.spec.folders import name_problem, shown
 from flow_assets.spec.specs import Origin
@@ -139,7 +139,7 @@ class FlowComponent(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         written = attributes.root if isinstance(attributes, FlowAttributes) else {}
         resolution = context.resolution_context.with_scope(context={"project_root": str(context.project_root.resolve())})
-        values: Mapping[str, Any] = resolution.at_path("attributes").resolve_value(written)
+        values = as_written(resolution.at_path("attributes").resolve_value(written))
         place = place_of(context)
         origin = origin_of(values, resolution.source_position_tree, place)
         specs, name = values.get(SPECS), values.get(NAME, place.parent.name)

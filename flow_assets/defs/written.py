@@ -55,6 +55,12 @@ def _or_template(field: Schema) -> Schema:
     return {**said, "if": TEMPLATE, "else": {key: value for key, value in field.items() if key not in said}}
 
 
+def as_written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values whose templates are filled in. A variable that holds digits is made a number by that; where text belongs, it is text."""
+    texts = {SPECS, NAME, *(key for key, field in schema_of("flow")["properties"].items() if field.get("type") == "string")}
+    return {key: str(value) if key in texts and type(value) is int else value for key, value in values.items()}
+
+
 def origin_of(values: Mapping[str, Any], positions: SourcePositionTree | None, file: Path) -> Origin:
     """What is written, as if it stood in a file of its own: without the keys of its place, each with its line."""
     lines: dict[KeyPath, int] = {(): 1}
