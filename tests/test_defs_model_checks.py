@@ -137,6 +137,7 @@ def test_a_model_that_fails_and_one_that_nobody_builds_are_told_to_their_owners(
     assert {one["title"] for one in server.posted} == {
         "model people is failing since 2026-01-01 00:30 UTC: its spec says something else about its rows than when its table was made"
     }
+    assert model_healths(made.project, now + QUARTER)["people"].since == now, "since the first attempt"
     assert sorted(server.paths) == ["POST /a", "POST /b"], "the owners' channel and that of all, once each"
     assert server.posted[0]["changes"][0]["url"] == "https://dagster.example.com/assets/models/people"
     keep(made.project, "people", now, now, refresh=True)
