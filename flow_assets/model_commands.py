@@ -33,7 +33,7 @@ def refresh(folders: Folders, models: Sequence[str], at: datetime | None, as_jso
 
 def _build(folders: Folders, models: Sequence[str], at: datetime | None, as_json: bool, refresh: bool) -> None:
     from flow_assets.console import print_json
-    from flow_assets.models.build import build as build_model
+    from flow_assets.keep import keep
     from flow_assets.plan.intervals import floor
     from flow_assets.spec.model_references import in_order, with_upstream
 
@@ -49,7 +49,7 @@ def _build(folders: Folders, models: Sequence[str], at: datetime | None, as_json
             if boundary <= offered[name].start:
                 click.echo(f"{name}: nothing to take up before {format_time(offered[name].start)}", err=True)
                 continue
-            built = build_model(opened.keeping(name), boundary, now, refresh=refresh and name in named)
+            built = keep(opened, name, boundary, now, refresh=refresh and name in named)
             done.append(as_mapping(built))
             if not as_json:
                 click.echo(built_line(built))

@@ -2,7 +2,7 @@
 
 ``python -m tests.screenshots`` (``make screenshots``) makes the demo, delivers most of it in this process and the rest by Dagster's own
 daemon, and writes what Debian's Chromium shows into ``docs/images/ui``. ``--folder DIR`` keeps the demo there, and takes the one that is
-there already: pictures of changed texts then take half a minute.
+there already: pictures of changed texts then take half a minute. ``--only NAME`` takes one picture.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from flow_assets.demo.events import Events
 from flow_assets.demo.project import Demo, create_demo, open_demo, with_value
 from flow_assets.demo.servers import running_servers
 from flow_assets.errors import PermanentError
+from flow_assets.keep import model_healths
 from flow_assets.ledger.deliveries import interval_of
 from flow_assets.plan.intervals import intervals_between
 from flow_assets.project import Project
@@ -31,6 +32,7 @@ from flow_assets.spec.load import load_specs
 from tests.dagster_flows import definitions, materialize
 from tests.dagster_processes import ROOT, daemon, wait_for, webserver
 from tests.test_defs_browser import BROWSER
+from tests.test_docs import BLOCK
 
 IMAGES = ROOT / "docs" / "images" / "ui"
 LARGEST = 250_000
@@ -67,11 +69,14 @@ freshness: {warn_after: 30m, fail_after: 60m}
 
 
 def make(folder: Path, now: datetime) -> Demo:
-    """The demo with a day of events, and one more partner and flow."""
+    """The demo with a day of events, one more partner and flow, and the model of the documentation."""
     events = Events(rows=60_000, start=now - DAY, span=DAY, loads=LOADS, late_loads=12)
     demo = create_demo(folder, now, loads=(events.load(number) for number in range(LOADS)))
     (demo.specs / "flows" / "stock_feed.yaml").write_text(REFUSED)
     (demo.specs / "destinations" / "other_partner.yaml").write_text(PARTNER)
+    (demo.specs / "models").mkdir(exist_ok=True)
+    model = BLOCK.findall((ROOT / "docs/models.md").read_text())[0][1]
+    (demo.specs / "models" / "shop_visits.yaml").write_text(with_value(model, "start", f"{now - DAY:%Y-%m-%dT%H:00:00Z}"))
     for file in (demo.specs / "flows").iterdir():
         start = now - HOURS.get(file.stem, timedelta(hours=3))
         text = with_value(file.read_text(), "start", f"{start:%Y-%m-%dT%H:00:00Z}")
@@ -110,8 +115,10 @@ def secrets(demo: Demo) -> Iterator[None]:
 
 
 def is_told(project: Project) -> bool:
-    """Whether all is delivered, but for what the other partner's server refuses."""
+    """Whether all is delivered, but for what the other partner's server refuses, and the model is built."""
     now = datetime.now(UTC)
+    if model_healths(project, now)["shop_visits"].built_until is None:
+        return False
     late = [name for name in project.specs.flows if name != "stock_feed" and project.due(name, now)]
     return not late and bool(project.ledger.failures("stock_feed"))
 
@@ -164,6 +171,7 @@ def shots(newest: str, failed: str, run: str) -> dict[str, tuple[str, str, tuple
         "delivery": (f"/assets/deliveries/shop_feed?view=partitions&partition={newest}", "rows_written", (1440, 1080)),
         "freshness": ("/assets/deliveries/stock_feed?view=checks&checkDetail=freshness", "Latest execution", (1280, 720)),
         "failure": (f"/runs/{run}?focusedTime=0", "STEP_FAILURE", (1440, 860)),
+        "model": ("/assets/models/shop_visits", "count distinct of page_view_id", (1440, 1080)),
         "asset": ("/assets/deliveries/shop_feed", "Latest materialization", (1440, 1080)),
     }
 
@@ -175,8 +183,8 @@ def run_that_failed(folder: Path) -> str | None:
         return next((run.run_id for run in runs if dg.AssetKey(["deliveries", "stock_feed"]) in (run.asset_selection or ())), None)
 
 
-def main(folder: Path) -> None:
-    """Make what is not there, and take the pictures."""
+def main(folder: Path, only: str | None = None) -> None:
+    """Make what is not there, and take the pictures, or one of them."""
     now = datetime.now(UTC)
     there = open_demo(folder)
     demo = there or make(folder, now)
@@ -192,7 +200,8 @@ def main(folder: Path) -> None:
             failed, newest = project.ledger.failures("stock_feed"), project.ledger.last_delivery("shop_feed")
             assert newest is not None
             take_site(project, folder / "site")
-            take(address, shots(interval_of(newest.manifest).key, failed[0].interval.key, run_that_failed(folder) or ""))
+            wanted = shots(interval_of(newest.manifest).key, failed[0].interval.key, run_that_failed(folder) or "")
+            take(address, {only: wanted[only]} if only else wanted)
         project.ledger.close()
 
 
@@ -201,9 +210,10 @@ if __name__ == "__main__":
         raise PermanentError("chromium is not installed — `make servers` as root installs it")
     parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description="Take the pictures of the documentation.")
     parser.add_argument("--folder", type=Path, help="where the demo is kept, for more pictures of it")
+    parser.add_argument("--only", help="the one picture to take")
     chosen = parser.parse_args(sys.argv[1:])
     if chosen.folder:
-        main(chosen.folder.absolute())
+        main(chosen.folder.absolute(), chosen.only)
     else:
         with tempfile.TemporaryDirectory(prefix="flows_") as made:
-            main(Path(made) / "demo")
+            main(Path(made) / "demo", chosen.only)

@@ -83,7 +83,7 @@ def shown(address: str, asset: str, key: str, text: str) -> str:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
 def test_a_backfill_of_three_days_of_quarter_hours_is_one_run_and_changes_what_really_changed(tmp_path: Path) -> None:
-    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - DAY
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)  # so that nothing is due, and nothing runs beside it
     start = end - 3 * DAY
     write_flows(tmp_path, feed=flow(every="1d", start=f"{start:%Y-%m-%dT%H:%M:%SZ}", history_start=f"{start:%Y-%m-%d}"))
     count = write_events(tmp_path, [start + n * timedelta(minutes=5) for n in range(1, 864)])

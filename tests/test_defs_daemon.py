@@ -12,7 +12,7 @@ from tests.dagster_flows import flow, ledger, write_events, write_flows
 from tests.dagster_processes import daemon, wait_for
 
 HOUR = timedelta(hours=1)
-FLOWS = {"feed": timedelta(minutes=15), "zoo": timedelta(minutes=15), "fast": timedelta(minutes=5)}
+FLOWS = {"feed": timedelta(minutes=15), "zoo": timedelta(minutes=15)}
 
 
 def counted_rows(project: Path, name: str) -> list[int]:

@@ -11,7 +11,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
 from flow_assets.circumstances import circumstances
-from flow_assets.defs import backlog, clock
+from flow_assets.defs import backlog, clock, sensors
 from flow_assets.defs.requests import FEWEST_FLOWS_PER_RUN, flows_per_run
 from flow_assets.defs.sensors import MAX_UNFINISHED_RUNS
 from flow_assets.ledger.store import Failure, Ledger
@@ -134,6 +134,24 @@ def test_what_a_killed_run_did_not_deliver_is_asked_for_again_after_a_pause(
     assert "feed" not in flows_of(asked(evaluate(defs, instance)))
     monkeypatch.setattr(backlog, "FIRST_PAUSE", timedelta(0))
     assert "feed" in flows_of(asked(evaluate(defs, instance)))
+
+
+def test_a_run_whose_process_is_gone_gives_its_places_in_pools_back_at_once(
+    tmp_path: Path, at: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_flows(tmp_path)
+    at(START + QUARTER)
+    defs = definitions(tmp_path)
+    settings = {"concurrency": {"pools": {"granularity": "op", "default_limit": 1}}}
+    with dg.instance_for_test(overrides=settings) as instance:
+        (run,) = begin(instance, evaluate(defs, instance))
+        pools = instance.event_log_storage
+        pools.initialize_concurrency_limit_to_default("flow_feed")
+        assert pools.claim_concurrency_slot("flow_feed", run.run_id, "deliveries__feed").is_claimed
+        monkeypatch.setattr(sensors, "lost", lambda _, runs: list(runs))
+        evaluate(defs, instance)
+        assert pools.get_concurrency_run_ids() == set()
+        assert [one.status for one in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
 
 
 def flows_of(found: list[tuple[list[str], str, str]]) -> set[str]:

@@ -107,7 +107,15 @@ def test_audit_recounts_and_compares(made: World) -> None:
 
 def test_check_counts_models_and_list_shows_them(made: World) -> None:
     assert "3 models" in run("check").output
-    assert "model seen: a row for each who in seen of warehouse.duckdb, every 15m" in run("list").output
+    run("build", *at(made))
+    shown = run("list").output.splitlines()
+    assert shown[0].split()[:2] == ["model", "a"], "no header of flows, as there are none"
+    seen = next(line for line in shown if line.startswith("seen"))
+    assert seen.split() == ["seen", "who", "events", "15m", "seen", "of", "warehouse.duckdb", "2026-01-01", "00:15", "UTC", "behind"]
+    assert any(line.startswith("model seen: Behind: built up to 2026-01-01") for line in shown)
+    said = {one["model"]: one for one in json.loads(run("list", "--json").output)}
+    assert said["seen"]["key"] == ["who"]
+    assert said["on_top"]["depends_on"] == ["people"]
 
 
 def test_before_its_start_there_is_nothing_to_take_up(made: World) -> None:

@@ -46,10 +46,10 @@ def shared(tmp_path: Path, postgres_url: str, redis_url: str, monkeypatch: pytes
 
 @pytest.mark.timeout(600)
 def test_a_worker_is_killed_and_every_row_is_delivered_once(tmp_path: Path, shared: Ledger) -> None:
-    start = floor(datetime.now(UTC) - 2 * HOUR, HOUR)
+    start = floor(datetime.now(UTC) - HOUR, HOUR)
     said = {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}"}
     write_flows(tmp_path, **{name: flow(every=f"{minutes}m", **said) for name, minutes in CADENCES.items()})
-    inserted = [start + n * timedelta(seconds=30) for n in range(1, 230)]
+    inserted = [start + n * timedelta(seconds=30) for n in range(1, 115)]
     write_events(tmp_path, inserted, late=timedelta(minutes=20))
 
     def covered() -> int:

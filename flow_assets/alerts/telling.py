@@ -14,6 +14,7 @@ from flow_assets.alerts.conditions import concerning, conditions
 from flow_assets.alerts.sending import Sent, send_all
 from flow_assets.errors import BusyError
 from flow_assets.health import healths
+from flow_assets.keep import model_healths
 from flow_assets.plan.alerts import Condition, News, Record, news, notice, told
 from flow_assets.plan.messages import Link, Message, compose, trial
 from flow_assets.project import Project
@@ -55,11 +56,11 @@ def tell(project: Project, now: datetime, prefix: Sequence[str] = (), further: I
 
 
 def pages(ui: str | None, prefix: Sequence[str] = ()) -> Link:
-    """Where the assets of flows and sources are shown, in the Dagster UI at an address."""
+    """Where the assets of flows, models and sources are shown, in the Dagster UI at an address."""
 
     def page(about: str) -> str | None:
         kind, name = about.split(" ", 1)
-        key = (*prefix, {"flow": "deliveries", "source": "sources"}[kind], name)
+        key = (*prefix, {"flow": "deliveries", "model": "models", "source": "sources"}[kind], name)
         return f"{ui.rstrip('/')}/assets/{'/'.join(quote(part, safe='') for part in key)}" if ui else None
 
     return page
@@ -72,7 +73,7 @@ def try_out(alerts: Alerts, now: datetime, environ: Mapping[str, str] | None = N
 
 def _tell(project: Project, alerts: Alerts, now: datetime, link: Link, further: Iterable[Condition]) -> list[Outcome]:
     ledger, specs = project.ledger, project.specs
-    found = [*conditions(specs, healths(project, now), ledger.watch.observations()), *further]
+    found = [*conditions(specs, healths(project, now), ledger.watch.observations(), model_healths(project, now).values()), *further]
     records = ledger.watch.alerts()
     for name in records.keys() - alerts.channels.keys():
         ledger.watch.keep_alerts(name, {})

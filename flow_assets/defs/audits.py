@@ -1,4 +1,4 @@
-"""Is everything delivered that the source has? A check ``audit`` on each flow's deliveries, and a sensor that has it evaluated.
+"""Is everything delivered that the source has? A check ``audit`` on each flow's deliveries and each model, and a sensor for it.
 
 The check recounts the source against the ledger. What it finds missing it delivers at once if the flow says ``heal: true``; otherwise it
 fails and says what to run.
@@ -17,6 +17,7 @@ from flow_assets.defs.evaluations import Told, evaluated
 from flow_assets.defs.event_time import touched
 from flow_assets.defs.keys import Keys
 from flow_assets.defs.metadata import delivery_metadata
+from flow_assets.defs.model_audits import CHECK, CONFIG, OF_MODEL, model_result
 from flow_assets.defs.partitions import Partitions
 from flow_assets.defs.resources import FlowProject
 from flow_assets.deliver import Delivered
@@ -27,7 +28,6 @@ from flow_assets.spec.flow import Flow
 from flow_assets.spec.source import DuckDBSource
 from flow_assets.spec.specs import Specs
 
-CHECK: Final = "audit"
 PERIOD: Final = timedelta(hours=6)
 FLOWS_PER_RUN: Final = 25
 SECONDS_BETWEEN_EVALUATIONS: Final = 300
@@ -37,56 +37,63 @@ LAST_BESIDE_DELIVERIES: Final = 2
 
 
 def audit_checks(specs: Specs, keys: Keys, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
-    """One definition for the checks of all flows: a run evaluates those that it is asked for."""
-    if not specs.flows:
+    """One definition for the checks of all flows and models: a run evaluates those that it is asked for."""
+    if not specs.flows and not specs.models:
         return []
     by_key = {dg.AssetCheckKey(keys.deliveries(flow.name), CHECK): flow for flow in specs.flows.values()}
+    models = {dg.AssetCheckKey(keys.model(model.name), CHECK): model for model in specs.models.values()}
+    described = {key: _description(flow) for key, flow in by_key.items()} | dict.fromkeys(models, OF_MODEL)
     resources = {keys.project(), *(keys.duckdb(one.name) for one in specs.sources.values() if isinstance(one, DuckDBSource))}
     resources |= {keys.s3(one.name) for one in specs.destinations.values() if isinstance(one, S3Destination)}
 
     @dg.multi_asset_check(
         name=keys.audits(),
-        specs=[dg.AssetCheckSpec(CHECK, asset=key.asset_key, description=_description(flow)) for key, flow in by_key.items()],
+        specs=[dg.AssetCheckSpec(CHECK, asset=key.asset_key, description=text) for key, text in described.items()],
         can_subset=True,
         required_resource_keys=resources,
+        config_schema=CONFIG if models else None,
     )
     def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator[Told]:
         for key in sorted(context.op_execution_context.selected_asset_check_keys):
-            yield from evaluated(context, _result(context, specs, by_key[key], keys, partitions))
+            if key in models:
+                yield from evaluated(context, model_result(context, specs, models[key], keys))
+            else:
+                yield from evaluated(context, _result(context, specs, by_key[key], keys, partitions))
 
     return [evaluate]
 
 
 def audits_due(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefinition:
-    """Has every flow audited once in a period, spread over it. Its cursor is the moment of its last evaluation."""
-    selection = dg.AssetSelection.assets(*(keys.deliveries(flow) for flow in specs.flows))
+    """Has every flow and model audited once in a period, spread over it. Its cursor is the moment of its last evaluation."""
+    selection = dg.AssetSelection.assets(*map(keys.deliveries, specs.flows), *map(keys.model, specs.models))
 
     @dg.sensor(
         name=keys.audits_sensor(),
         asset_selection=selection,
         minimum_interval_seconds=SECONDS_BETWEEN_EVALUATIONS,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-        description=f"Has the source recounted against what was delivered: each flow every {PERIOD // timedelta(hours=1)} hours.",
+        description=f"Has the source recounted against what was delivered: each flow and model every {PERIOD // timedelta(hours=1)} hours.",
     )
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = clock.now()
         since = datetime.fromisoformat(context.cursor) if context.cursor else now - timedelta(seconds=SECONDS_BETWEEN_EVALUATIONS)
-        due = [flow.name for flow in specs.flows.values() if flow.enabled and is_due(flow.name, since, now)]
-        requests = [_request(due[at : at + FLOWS_PER_RUN], keys) for at in range(0, len(due), FLOWS_PER_RUN)]
-        return dg.SensorResult(requests, skip_reason=None if due else "No flow's audit is due.", cursor=now.isoformat())
+        due = [keys.deliveries(flow.name) for flow in specs.flows.values() if flow.enabled and is_due(flow.name, since, now)]
+        due += [keys.model(one.name) for one in specs.models.values() if one.enabled and is_due(f"model {one.name}", since, now)]
+        requests = [_request(due[at : at + FLOWS_PER_RUN]) for at in range(0, len(due), FLOWS_PER_RUN)]
+        return dg.SensorResult(requests, skip_reason=None if due else "No audit is due.", cursor=now.isoformat())
 
     return evaluate
 
 
 def is_due(flow: str, since: datetime, now: datetime) -> bool:
-    """Whether the flow's moment, which comes once in a period and is the flow's own, lies after ``since`` and not after ``now``."""
+    """Whether the moment of a flow or model, which comes once in a period and is its own, lies after ``since`` and not after ``now``."""
     offset = timedelta(seconds=zlib.crc32(flow.encode()) % int(PERIOD.total_seconds()))
     latest = EPOCH + offset + (now - EPOCH - offset) // PERIOD * PERIOD
     return latest > since
 
 
-def _request(flows: Sequence[str], keys: Keys) -> dg.RunRequest:
-    checks = [dg.AssetCheckKey(keys.deliveries(flow), CHECK) for flow in flows]
+def _request(assets: Sequence[dg.AssetKey]) -> dg.RunRequest:
+    checks = [dg.AssetCheckKey(asset, CHECK) for asset in assets]
     return dg.RunRequest(asset_selection=[], asset_check_keys=checks, tags={"dagster/priority": "-1"})
 
 

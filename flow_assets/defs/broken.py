@@ -31,11 +31,12 @@ class Broken:
     problems: Mapping[dg.AssetKey, tuple[Problem, ...]]
 
     @classmethod
-    def of(cls, folder: Path, problems: Iterable[Problem], keys: Keys) -> "Broken":
-        """Problems by the assets that they take down."""
+    def of(cls, folder: Path, problems: Iterable[Problem], keys: Keys, flows: Mapping[str, str] | None = None) -> "Broken":
+        """Problems by the assets that they take down. ``flows``: those that are written elsewhere, by file."""
         found: dict[dg.AssetKey, tuple[Problem, ...]] = {}
         for problem in sorted(problems):
-            key = _key(Path(problem.file), keys)
+            flow = (flows or {}).get(problem.file)
+            key = keys.deliveries(flow) if flow else _key(Path(problem.file), keys)
             found[key] = (*found.get(key, ()), problem)
         return cls(folder, found)
 

@@ -58,7 +58,7 @@ def deliveries_asset(specs: Specs, flow: Flow, keys: Keys, partitions: Partition
         deps=[keys.source(flow.source)],
         partitions_def=partitions.intervals[flow.every],
         code_version=content_hash(specs, flow),
-        freshness_policy=_freshness(flow),
+        freshness_policy=describe.freshness_policy(flow.freshness),
         description=describe.deliveries_description(specs, flow),
         owners=list(flow.owners),
         tags=describe.tags(flow),
@@ -97,9 +97,3 @@ def _refusal(flow: Flow, interval: Interval, now: datetime) -> str | None:
     if interval.end > now:
         return f"{interval.key} ends at {format_time(interval.end)}, which is yet to come — it is delivered by itself then"
     return None
-
-
-def _freshness(flow: Flow) -> dg.FreshnessPolicy | None:
-    if flow.freshness is None:
-        return None
-    return dg.FreshnessPolicy.time_window(fail_window=flow.freshness.fail_after, warn_window=flow.freshness.warn_after)

@@ -15,6 +15,7 @@ from flow_assets.plan.delivery import delivery_names
 from flow_assets.plan.partitions import partition_key
 from flow_assets.spec.base import Kind
 from flow_assets.spec.flow import Exclude, Flow, Include
+from flow_assets.spec.freshness import Freshness
 from flow_assets.spec.source import Source
 from flow_assets.spec.specs import Specs
 
@@ -75,6 +76,11 @@ def code_reference(specs: Specs, kind: Kind, name: str) -> dict[str, Any]:
     file, line = specs.where(kind, name)
     reference = dg.LocalFileCodeReference(file_path=str(Path(file).absolute()), line_number=line, label=f"{name}.yaml")
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def freshness_policy(said: Freshness | None) -> dg.FreshnessPolicy | None:
+    """Dagster's own, of a spec that says how old it may become."""
+    return dg.FreshnessPolicy.time_window(fail_window=said.fail_after, warn_window=said.warn_after) if said else None
 
 
 def problem_list(problems: Sequence[Problem]) -> str:

@@ -1,10 +1,12 @@
 """From a folder of specs to Dagster definitions: by themselves, or merged into somebody's project."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 
@@ -30,7 +32,7 @@ from flow_assets.defs.sources import source_asset
 from flow_assets.spec.destination import S3Destination
 from flow_assets.spec.load import load_specs_tolerantly
 from flow_assets.spec.source import DuckDBSource
-from flow_assets.spec.specs import Specs
+from flow_assets.spec.specs import Origin, Specs
 
 
 def load_flows(
@@ -58,15 +60,65 @@ def load_flows(
         keep_history: how long Dagster remembers these flows' runs and logs, at least a day; None: for ever. Partitions keep their status,
             and other code locations their runs.
     """
-    keys = Keys.below(key_prefix)
-    specs, problems = load_specs_tolerantly(Path(path))
-    partitions = Partitions.covering(specs.flows.values(), specs.models.values())
-    project = FlowProject(specs, Path(state).absolute(), ledger)
-    broken = Broken.of(Path(path), problems, keys)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # code references are marked as such
+    project = Loaded.of(Path(path), Path(state).absolute(), ledger, Keys.below(key_prefix))
+    return definitions_of(project, sensor_running, keep_history, resources=resources)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A folder of specs that was read, and what all of its definitions share."""
+
+    specs: Specs
+    keys: Keys
+    partitions: Partitions
+    broken: Broken
+    resources: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, state: Path, ledger: str | None, keys: Keys, flows: Mapping[str, Origin] | None = None) -> Self:
+        """What ``folder`` holds, and ``flows`` that are written elsewhere.
+
+        Raises:
+            SpecError: one of these ``flows`` is wrong.
+        """
+        specs, problems = load_specs_tolerantly(folder, flows)
+        partitions = Partitions.covering(specs.flows.values(), specs.models.values())
+        named = {origin.file: name for name, origin in (flows or {}).items()}
+        resources = _resources(FlowProject(specs, state, ledger), keys, partitions)
+        return cls(specs, keys, partitions, Broken.of(folder, problems, keys, named), resources)
+
+    def flow(self, name: str) -> list[dg.AssetsDefinition]:
+        """The two assets of a flow; none if it needs a spec that is broken."""
+        flow = self.specs.flows.get(name)
+        if flow is None:
+            return []
+        with _without_beta_warnings():
+            return [
+                deliveries_asset(self.specs, flow, self.keys, self.partitions),
+                events_asset(self.specs, flow, self.keys, self.partitions),
+            ]
+
+
+def definitions_of(
+    loaded: Loaded,
+    sensor_running: bool,
+    keep_history: timedelta | None,
+    *,
+    resources: Mapping[str, Any] | None = None,
+    elsewhere: Collection[str] = (),
+) -> dg.Definitions:
+    """Everything, but the assets of the flows ``elsewhere``."""
+    specs, keys, partitions, broken = loaded.specs, loaded.keys, loaded.partitions, loaded.broken
+    flows = [asset for name in specs.flows if name not in elsewhere for asset in loaded.flow(name)]
+    with _without_beta_warnings():
         return dg.Definitions(
-            assets=[*_assets(specs, keys, partitions), *broken.assets()],
+            assets=[
+                *(source_asset(specs, source, keys) for source in specs.sources.values()),
+                *flows,
+                *ingest_assets(specs, keys),
+                *model_assets(specs, keys, partitions),
+                *broken.assets(),
+            ],
             asset_checks=[
                 *broken.checks(),
                 *audit_checks(specs, keys, partitions),
@@ -83,18 +135,16 @@ def load_flows(
                 *([alerts_due(keys, broken, sensor_running)] if specs.alerts else []),
                 *([history_trimmed(specs, keys, keep_history, sensor_running)] if keep_history else []),
             ],
-            resources=_resources(project, keys, partitions) | dict(resources or {}),
+            resources={**loaded.resources, **(resources or {})},
         )
 
 
-def _assets(specs: Specs, keys: Keys, partitions: Partitions) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
-    for source in specs.sources.values():
-        yield source_asset(specs, source, keys)
-    for flow in specs.flows.values():
-        yield deliveries_asset(specs, flow, keys, partitions)
-        yield events_asset(specs, flow, keys, partitions)
-    yield from ingest_assets(specs, keys)
-    yield from model_assets(specs, keys, partitions)
+@contextmanager
+def _without_beta_warnings() -> Iterator[None]:
+    """Code references are marked as beta."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        yield
 
 
 def _resources(project: FlowProject, keys: Keys, partitions: Partitions) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Is the source late, or are we? A check ``freshness`` on each source and on each flow's deliveries.
+"""Is the source late, or are we? A check ``freshness`` on each source, on each flow's deliveries and on each model.
 
 Dagster's own freshness policy looks at the last materialization, whatever its partition, so a re-run of an old interval hides an outage.
 The check looks at the newest interval that is delivered without a gap before it. A flow's check fails when we are late, a source's when it
@@ -20,9 +20,11 @@ from flow_assets.defs.resources import FlowProject
 from flow_assets.defs.schema_checks import schema_evaluations
 from flow_assets.defs.told import KIND, Told
 from flow_assets.health import healths
+from flow_assets.keep import model_healths
 from flow_assets.observe import observation, read_now, reader
 from flow_assets.plan.freshness import Level, Observation, longest_age, source_level, source_sentence
 from flow_assets.plan.health import Health, freshness_text
+from flow_assets.plan.model_health import ModelHealth
 from flow_assets.spec.durations import format_duration
 from flow_assets.spec.flow import Flow
 from flow_assets.spec.source import DuckDBSource, Source
@@ -43,9 +45,11 @@ def freshness_checks(specs: Specs, keys: Keys) -> list[dg.AssetChecksDefinition]
     """One definition for the checks of all sources and flows: a run evaluates those that it is asked for."""
     sources = {dg.AssetCheckKey(keys.source(name), CHECK): source for name, source in specs.sources.items()}
     flows = {dg.AssetCheckKey(keys.deliveries(name), CHECK): flow for name, flow in specs.flows.items()}
-    if not sources and not flows:
+    models = {dg.AssetCheckKey(keys.model(name), CHECK): model for name, model in specs.models.items()}
+    if not (sources or flows or models):
         return []
     described = {key: _of_source(source) for key, source in sources.items()} | {key: _of_flow(flow) for key, flow in flows.items()}
+    described |= {key: f"Whether it was built up to less than {format_duration(longest_age(model))} ago." for key, model in models.items()}
 
     @dg.multi_asset_check(
         name=keys.freshness(),
@@ -59,31 +63,33 @@ def freshness_checks(specs: Specs, keys: Keys) -> list[dg.AssetChecksDefinition]
         for source in (sources[key] for key in selected if key in sources):
             connect = connector(context.op_execution_context.resources, specs, source, keys)
             yield from evaluated(context, source_evaluation(source, _look(project, source, connect, now), keys, now))
-        found = {one.asset_check_key: one for one in flow_evaluations(project, keys, now)} if flows else {}
-        for key in (key for key in selected if key in flows):
-            yield from evaluated(context, found[key])
+        if told := [key for key in selected if key not in sources]:
+            found = {one.asset_check_key: one for one in kept_evaluations(project, keys, now)}
+            for key in told:
+                yield from evaluated(context, found[key])
 
     return [evaluate]
 
 
 def freshness_checked(specs: Specs, keys: Keys, running: bool) -> dg.SensorDefinition:
-    """Tells the results of all flows' checks, without a run: those that changed, and now and then one that did not."""
+    """Tells the results of all flows' and models' checks, without a run: those that changed, and now and then one that did not."""
     told = Told()
 
     @dg.sensor(
         name=keys.freshness_sensor(),
-        asset_selection=dg.AssetSelection.assets(*(keys.deliveries(flow) for flow in specs.flows)),
+        asset_selection=dg.AssetSelection.assets(*map(keys.deliveries, specs.flows), *map(keys.model, specs.models)),
         minimum_interval_seconds=SECONDS_BETWEEN_EVALUATIONS,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         required_resource_keys={keys.project()},
-        description="Tells of every flow whether it is late, and whose trouble that is: the check `freshness` on its deliveries.",
+        description="Tells of every flow and model whether it is late, and whose trouble that is: the check `freshness`.",
     )
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         project: FlowProject = getattr(context.resources, keys.project())
         now = clock.now()
-        found = flow_evaluations(project, keys, now)
+        found = kept_evaluations(project, keys, now)
+        kinds = "flows and models" if specs.models else "flows"
         late = [one.asset_key.path[-1] for one in found if not one.passed]
-        text = f"{len(late)} of {len(found)} flows are late{': ' if late else ''}{', '.join(late[:10])}{', …' if len(late) > 10 else ''}."
+        text = f"{len(late)} of {len(found)} {kinds} are late{': ' if late else ''}{', '.join(late[:10])}{', …' if len(late) > 10 else ''}."
         return dg.SensorResult(
             skip_reason=text, asset_events=told.news(context.instance, [*found, *schema_evaluations(project, keys)], now)
         )
@@ -98,6 +104,11 @@ def flow_evaluations(project: FlowProject, keys: Keys, now: datetime) -> list[dg
         _flow_evaluation(specs.flows[name], specs.sources[specs.flows[name].source], found, seen.get(specs.flows[name].source), keys, now)
         for name, found in healths(project.opened, now).items()
     ]
+
+
+def kept_evaluations(project: FlowProject, keys: Keys, now: datetime) -> list[dg.AssetCheckEvaluation]:
+    """Those of flows, and of models."""
+    return [*flow_evaluations(project, keys, now), *(_model_evaluation(one, keys) for one in model_healths(project.opened, now).values())]
 
 
 def source_evaluation(source: Source, seen: Observation, keys: Keys, now: datetime) -> dg.AssetCheckEvaluation:
@@ -156,6 +167,18 @@ def _flow_evaluation(
         severity=SEVERITY[found.level],
         description=freshness_text(flow, source, found, seen, now),
         metadata={KIND: f"{found.state} ({found.whose})" if found.whose else found.state, "intervals_waiting": found.waiting, **until},
+    )
+
+
+def _model_evaluation(found: ModelHealth, keys: Keys) -> dg.AssetCheckEvaluation:
+    until = {} if found.built_until is None else {"built_until": dg.MetadataValue.timestamp(found.built_until)}
+    return dg.AssetCheckEvaluation(
+        asset_key=keys.model(found.model),
+        check_name=CHECK,
+        passed=found.level == "fresh",
+        severity=SEVERITY[found.level],
+        description=found.sentence,
+        metadata={KIND: found.state, **until},
     )
 
 

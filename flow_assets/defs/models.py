@@ -21,7 +21,8 @@ from flow_assets.defs.metadata import Metadata
 from flow_assets.defs.partitions import Partitions, first_interval, interval_of_key
 from flow_assets.defs.resources import FlowProject
 from flow_assets.errors import PermanentError
-from flow_assets.models.build import Built, build
+from flow_assets.keep import keep
+from flow_assets.models.build import Built
 from flow_assets.plan.times import format_time
 from flow_assets.spec.models import AggregateModel, Model
 from flow_assets.spec.source import DuckDBSource
@@ -49,6 +50,7 @@ def model_asset(specs: Specs, model: Model, keys: Keys, partitions: Partitions) 
         keys.model(model.name),
         deps=upstream,
         partitions_def=partitions.intervals[model.every],
+        freshness_policy=describe.freshness_policy(model.freshness),
         description=_description(model),
         owners=list(model.owners),
         tags={"cadence": model.every, "type": model.type},
@@ -57,21 +59,20 @@ def model_asset(specs: Specs, model: Model, keys: Keys, partitions: Partitions) 
         metadata={"dagster/table_name": _table_name(model), **describe.code_reference(specs, "model", model.name)},
     )
 
-    def keep(context: dg.AssetExecutionContext) -> None:
+    def materialize(context: dg.AssetExecutionContext) -> None:
         project: FlowProject = getattr(context.resources, keys.project())
         connect = getattr(context.resources, connection).get_connection if connection else None
         with plain_failures(context.retry_number):
             asked = _ended(model, context.partition_keys, now := clock.now())
-            at = project.opened.keeping(model.name, connect)
-            built = build(at, asked[-1], now, refresh=bool(context.op_config["refresh"]))
+            built = keep(project.opened, model.name, asked[-1], now, connect, refresh=bool(context.op_config["refresh"]))
             if built.outcome == "covered" and _is_everything(model, context.partition_keys, now):
-                built = build(at, asked[-1], now, refresh=True)
+                built = keep(project.opened, model.name, asked[-1], now, connect, refresh=True)
         context.log.info("%s", _sentence(built))
         context.add_asset_metadata(_metadata(model, built))
 
     return asset(
         spec,
-        keep,
+        materialize,
         pool=keys.into("models" if model.target.duckdb is None else os.path.relpath(specs.project / model.target.duckdb, specs.project)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         resource_keys=[key for key in (keys.project(), connection) if key],

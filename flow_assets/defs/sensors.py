@@ -132,6 +132,9 @@ def _alive(context: dg.SensorEvaluationContext) -> list[dg.DagsterRun]:
         context.log.warning("run %s was cut off: its process is gone; what it did not deliver is asked for again", run.run_id)
         context.instance.add_run_tags(run.run_id, {LOST: "true"})
         context.instance.report_run_failed(run, "The run was cut off: its process is gone. What it did not deliver is asked for again.")
+        if context.instance.event_log_storage.supports_global_concurrency_limits:
+            # Its places in pools are free at once; Dagster's monitoring would take them back minutes later, and its flows wait until then.
+            context.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run for run in runs if run.run_id not in gone]
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from flow_assets.plan.lateness import format_lateness
 from flow_assets.plan.times import to_the_minute
 from flow_assets.spec.flow import Flow
+from flow_assets.spec.models import Model
 from flow_assets.spec.source import Source
 
 Level = Literal["fresh", "old", "too old"]
@@ -42,13 +43,13 @@ class Observation:
         return None if self.inserted is None or self.observed_at is None else max(self.observed_at - self.inserted, timedelta(0))
 
 
-def longest_age(flow: Flow) -> timedelta:
+def longest_age(flow: Flow | Model) -> timedelta:
     """From which age on a flow is behind: ``fail_after``; else three cadences and a quarter of an hour."""
     return flow.freshness.fail_after if flow.freshness else CADENCES * flow.cadence + DELIVERY_TIME
 
 
-def flow_level(flow: Flow, age: timedelta) -> Level:
-    """Of a flow whose newest delivery with no gap before it is so old."""
+def flow_level(flow: Flow | Model, age: timedelta) -> Level:
+    """Of a flow whose newest delivery with no gap before it, or a model whose newest build, is so old."""
     warn_after = flow.freshness.warn_after if flow.freshness else None
     return _level(age, warn_after, longest_age(flow))
 

@@ -11,6 +11,7 @@ from flow_assets.spec import forms
 from flow_assets.spec.base import Host, Line, Name, Port, Secret, Strict, Url, needs
 from flow_assets.spec.durations import Duration
 from flow_assets.spec.flow import Flow, Owner
+from flow_assets.spec.models import Model
 
 FILE = "alerts.yaml"
 
@@ -52,15 +53,17 @@ Flows = Annotated[
 
 
 class _Channel(Strict):
-    flows: Flows = Field(default="all", description="Which flows it is told of: `all`, or a list of names.", examples=[["shop_feed"]])
+    flows: Flows = Field(
+        default="all", description="Which flows it is told of: `all`, and then of models too, or a list of names.", examples=[["shop_feed"]]
+    )
     owners: Annotated[tuple[Owner, ...], AfterValidator(forms.without_duplicates)] = Field(
-        default=(), description="Of these flows only those that have one of these owners.", examples=[["team:growth"]]
+        default=(), description="Of these flows and models only those that have one of these owners.", examples=[["team:growth"]]
     )
 
-    def concerns(self, flow: Flow) -> bool:
-        """Whether this channel is told of a flow."""
-        named = self.flows == "all" or flow.name in self.flows
-        return named and (not self.owners or not set(self.owners).isdisjoint(flow.owners))
+    def concerns(self, spec: Flow | Model) -> bool:
+        """Whether this channel is told of a flow, or of a model: of those that are not named, all."""
+        named = self.flows == "all" or (isinstance(spec, Flow) and spec.name in self.flows)
+        return named and (not self.owners or not set(self.owners).isdisjoint(spec.owners))
 
 
 class Webhook(_Channel):

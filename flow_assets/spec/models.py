@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from flow_assets.spec import forms
 from flow_assets.spec.base import LONGEST_WHERE, Flag, Line, Name, Strict
 from flow_assets.spec.flow import Every, Moment, Owner, cadence_of
+from flow_assets.spec.freshness import Freshness
 from flow_assets.spec.measures import Measure
 from flow_assets.spec.source import S3Access
 
@@ -91,6 +92,12 @@ class _Model(Strict):
     start: Moment = Field(
         description="First interval, by time of insertion. What was inserted before it is taken up with it.",
         examples=["2026-01-01T00:00:00Z"],
+    )
+    freshness: Freshness | None = Field(
+        default=None,
+        description="How old what the table was built up to may become before its check warns and fails; "
+        "three cadences and 15 minutes unless given.",
+        examples=[{"warn_after": "30m", "fail_after": "60m"}],
     )
     target: Target = Field(description="Where the table is kept.", examples=[{"duckdb": "warehouse.duckdb"}])
     enabled: Flag = Field(default=True, description="`false` pauses it; what is inserted meanwhile is taken up once it is enabled again.")
@@ -231,5 +238,5 @@ class SqlModel(_Model):
 
 Model = Annotated[AggregateModel | LatestModel | SqlModel, Field(discriminator="type")]
 
-COSMETIC = ("description", "owners", "enabled", "every", "start")
+COSMETIC = ("description", "owners", "enabled", "every", "start", "freshness")
 """Keys of a model that do not change what its table holds."""
