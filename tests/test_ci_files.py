@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from flow_assets.cli import flows
 from tests.spec_project import FLOW, LOCAL, SOURCE, with_line
 
 ROOT = Path(__file__).parent.parent
@@ -22,10 +21,6 @@ HERE = Path(sys.executable).parent
 ADDRESS = "https://gitlab.example/api/v4/projects/7/merge_requests/3/notes"
 BREAKING = with_line(FLOW, 6, "properties: {include: [event_id]}")
 """What the flow says now, without a property that its reader had."""
-
-needs_against = pytest.mark.skipif(
-    "against" not in {one.name for one in flows.commands["plan"].params}, reason="`flows plan` has no --against here"
-)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -116,7 +111,6 @@ def test_github_marks_lines_and_goes_no_further_when_specs_are_invalid(repositor
     assert repository.calls == ["pip install flow_assets"]
 
 
-@needs_against
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_github_comments_once_and_fails_on_a_break_only_if_it_is_not_accepted(repository: Repository) -> None:
     repository.write(BREAKING)
@@ -143,7 +137,6 @@ def test_gitlab_gets_its_report_and_the_log_the_sentences_when_specs_are_invalid
     assert repository.calls == ["pip install flow_assets"]
 
 
-@needs_against
 def test_gitlab_comments_once_and_fails_on_a_break(repository: Repository) -> None:
     repository.write(BREAKING)
     done = on_gitlab(repository, [{"id": 5, "body": "Nice"}])
