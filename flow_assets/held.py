@@ -1,8 +1,9 @@
 """Who writes to a DuckDB file? Whoever holds the lock beside it.
 
-DuckDB's own is lost as soon as anything else in the same process opens and closes the file.
+DuckDB's own is lost as soon as anything else in the same process opens and closes the file. It is what others hold: a notebook, a BI tool.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from flow_assets.errors import BusyError, PermanentError
+
+_ELSEWHERE = r"Could not set lock on file|different configuration than existing connections|Unique file handle conflict|already attached"
+
+
+def holder(error: Exception) -> str | None:
+    """Who has a file open, if that is why it could not be opened; else None."""
+    if not re.search(_ELSEWHERE, str(error)):
+        return None
+    told = re.search(r"held in (.*) \(PID (\d+)\)", str(error))
+    return f"process {told[2]} ({told[1]})" if told else "another process, or another connection of this one,"
 
 
 @contextmanager

@@ -357,7 +357,7 @@ def test_while_one_loads_another_is_told_that_it_is_busy(consumer: Consumer) -> 
 
 
 def test_a_file_that_is_open_for_other_work_is_busy(consumer: Consumer) -> None:
-    with duckdb.connect(str(consumer.database)), pytest.raises(BusyError, match="open elsewhere"):
+    with duckdb.connect(str(consumer.database)), pytest.raises(BusyError, match="has it open"):
         consumer.ingest()
 
 

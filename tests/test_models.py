@@ -295,6 +295,22 @@ def test_while_somebody_writes_to_the_file_it_is_busy(tmp_path: Path) -> None:
         assert made.loads == 0
 
 
+def test_a_file_that_somebody_looks_at_is_busy_and_it_is_said_who_does(tmp_path: Path) -> None:
+    with world(tmp_path, people=COUNTS) as made:
+        made.load("people", event("1"))
+        file = str(tmp_path / "warehouse.duckdb")
+        code = f"import duckdb, sys; held = duckdb.connect({file!r}); print('open', flush=True); sys.stdin.read()"
+        with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            made.insert(event("2"))
+            with pytest.raises(BusyError, match=rf"process {other.pid} .* has it open"):
+                made.build("people")
+            other.communicate()
+        made.build("people")
+        assert made.query("SELECT events FROM people") == [(2,)]
+
+
 def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
     with world(tmp_path, people=COUNTS) as made:
         made.load("people", event("1"))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import duckdb
 
 from flow_assets.errors import BusyError, FlowError, PermanentError, RetryableError
+from flow_assets.held import holder
 
 _NOT_PASSING = ("valid DuckDB database", "Is a directory", "Permission denied")
 
@@ -20,8 +21,8 @@ def engine_failures(where: str) -> Iterator[None]:
 
 
 def _meaning(where: str, error: duckdb.Error, said: str) -> FlowError:
-    if "Could not set lock" in said or "Unique file handle conflict" in said:
-        return BusyError(f"{where}: it is open elsewhere ({said}) — close it there, then try again")
+    if who := holder(error):
+        return BusyError(f"{where}: {who} has it open — close it there, then try again")
     if isinstance(error, duckdb.IOException) and not any(sign in said for sign in _NOT_PASSING):
         return RetryableError(f"{where}: {said} — look at the disk; if there is room, try again")
     if isinstance(error, duckdb.OutOfMemoryException | duckdb.TransactionException):

@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from flow_assets.errors import PermanentError
-from flow_assets.held import held
+from flow_assets.errors import BusyError, PermanentError
+from flow_assets.held import held, holder
 from flow_assets.stages.engine import engine_errors, lock, open_engine
 from flow_assets.stages.values import identifier, literal
 
@@ -85,10 +85,19 @@ def open_warehouse(file: Path, spool: Path, wait: float = BUSY_FILE_WAIT_SECONDS
     with held(file, where, wait), open_engine(spool) as engine:
         with engine_errors(where):
             engine.execute("SET preserve_insertion_order = false")
-            engine.execute(f"ATTACH {literal(str(file))} AS warehouse{' (READ_ONLY)' if read_only else ''}")
+            _attach(engine, file, where, " (READ_ONLY)" if read_only else "")
             if not read_only:
                 _migrate(engine, where)
         yield Warehouse(engine)
+
+
+def _attach(engine: duckdb.DuckDBPyConnection, file: Path, where: str, options: str) -> None:
+    try:
+        engine.execute(f"ATTACH {literal(str(file))} AS warehouse{options}")
+    except duckdb.Error as error:
+        if who := holder(error):
+            raise BusyError(f"{where}: {who} has it open — close it there; it is tried again") from error
+        raise
 
 
 def _migrate(engine: duckdb.DuckDBPyConnection, where: str) -> None:

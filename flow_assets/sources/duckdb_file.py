@@ -14,6 +14,7 @@ import duckdb
 import tenacity
 
 from flow_assets.errors import BusyError, FlowError, PermanentError
+from flow_assets.held import holder
 from flow_assets.plan.columns import Column
 from flow_assets.plan.cursors import Cursor
 from flow_assets.sources.contract import Freshest
@@ -28,7 +29,6 @@ Connect = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 MEMORY_LIMIT = "256MB"
 """Of the file's own engine, which works beside the one that its rows stream into."""
 
-_HELD = r"Could not set lock on file|different configuration than existing connections|Unique file handle conflict|already attached"
 _ABSENT = r"does not exist|not a valid DuckDB database|No such file"
 _CELLS_PER_BATCH = 500_000
 _RELATION = "source_rows"
@@ -189,10 +189,9 @@ class DuckDBEvents:
         doing = f"source {self.name}: open {self._file}"
         if re.search(_ABSENT, str(error)):
             return PermanentError(f"{doing}: {plain(error)} — correct `uri`")
-        if not re.search(_HELD, str(error)):
+        who = holder(error)
+        if who is None:
             return translated(error, doing)
-        holder = re.search(r"held in (.*) \(PID (\d+)\)", str(error))
-        who = f"process {holder[2]} ({holder[1]})" if holder else "another process, or another connection of this one,"
         waited = f"{self._wait.total_seconds():g} s"
         return BusyError(f"{doing}: {who} has it and did not let go for {waited} — it is tried again; close the file between writes")
 
