@@ -113,7 +113,9 @@ def _sample(flow: Flow, specs: Specs, source: Source, cursors: tuple[Cursor, Cur
         plan = plan_delivery(flow, specs.destinations[flow.destination], interval, cursors, columns, tally, "")
         parts = Path(folder) / "parts"
         parts.mkdir()
-        made = reading.repaired(lambda: list(encode(engine, reading.attach, plan, spec.columns, available, parts, lambda _: None)))
+        made = reading.repaired(
+            lambda: list(encode(engine, reading.attach_stretches, plan, spec.columns, available, parts, lambda _: None))
+        )
     return Sample(tally.read, tally.written, sum(part.bytes for part in made), len(made))
 
 

@@ -82,20 +82,20 @@ class Reading:
         [relation] = self._attached(columns, lambda wanted: [self.scan.attach(self.engine, wanted)])
         return relation
 
-    def attach_stretches(self, columns: Sequence[str]) -> Sequence[str]:
+    def attach_stretches(self, columns: Sequence[str]) -> list[str]:
         """The same, of one stretch of rows after the other; all of them if duplicates are marked, which this connection alone knows."""
         if self.duplicates is not None:
             return [self.attach(columns)]
         return self._attached(columns, lambda wanted: self.scan.attach_stretches(self.engine, wanted))
 
-    def _attached(self, columns: Sequence[str], attach: Callable[[Sequence[str]], Sequence[str]]) -> list[str]:
+    def _attached(self, columns: Sequence[str], attach: Callable[[Sequence[str]], list[str]]) -> list[str]:
         later = {column.name: column for column in self.later}
         relations = attach([name for name in columns if name not in later])
         if self.duplicates is not None:
             relations = [duplicates.marked(relation, self.duplicates) for relation in relations]
         nulls = "".join(f", NULL::{later[name].type} AS {identifier(name)}" for name in columns if name in later)
         if not nulls and self.condition is None:
-            return list(relations)
+            return relations
         return [f"(SELECT *{nulls} FROM {relation} WHERE {self.condition or 'true'})" for relation in relations]
 
     def repaired(self, query: Callable[[], T]) -> T:

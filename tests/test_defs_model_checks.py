@@ -93,7 +93,7 @@ def test_the_audit_recounts_the_source_and_compares_with_a_table_made_anew_on_de
     assert materialize(defs, instance, ["people"], 0, 0).success
     assert (audited(defs, instance).passed, audited(defs, instance).metadata["builds"].value) == (True, 1)
     with duckdb.connect(str(made.folder / "warehouse.duckdb")) as engine:
-        engine.execute("UPDATE people SET events = 7 WHERE who = 'ann'")
+        engine.execute("UPDATE flows.\"rows_main.people\" SET events = 7 WHERE who = 'ann'")
     assert audited(defs, instance).passed, "a recount does not look at the table"
     found = audited(defs, instance, compare=True)
     assert (found.passed, found.metadata["rows_compared"].value) == (False, 2)

@@ -59,7 +59,7 @@ class Scan(Protocol):
             PermanentError: the source has no such column.
         """
 
-    def attach_stretches(self, engine: DuckDBPyConnection, columns: Sequence[str]) -> Sequence[str]:
+    def attach_stretches(self, engine: DuckDBPyConnection, columns: Sequence[str]) -> list[str]:
         """The same in FROM clauses of one stretch of rows after the other, which cursors of the engine may read side by side.
 
         One clause, if they may not, or if the rows are too few for it to pay.

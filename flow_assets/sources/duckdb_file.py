@@ -65,7 +65,7 @@ class DuckDBScan:
         engine.register(_RELATION, rows)
         return _RELATION
 
-    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Sequence[str]:
+    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> list[str]:
         return [self.attach(engine, columns)]
 
     def repair(self, error: Exception) -> str | None:  # noqa: ARG002  # a DuckDB file holds valid text only

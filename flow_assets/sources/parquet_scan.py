@@ -101,7 +101,7 @@ class ParquetScan:
     def attach(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:  # noqa: ARG002  # the engine reads files by itself
         return self._rows_of(self._files, columns)
 
-    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> list[str]:  # noqa: ARG002
         return [self._rows_of(files, columns) for files in _stretches(self._files, CELLS_PER_STRETCH // (len(columns) + 1))]
 
     def _rows_of(self, of: Sequence[DataFile], columns: Sequence[str]) -> str:

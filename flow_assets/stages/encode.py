@@ -35,7 +35,7 @@ _BYTES_PER_FIELD: Final = 20
 """What a field takes in a line, roughly."""
 _CELLS_PER_BATCH: Final = 500_000
 
-AttachStretches = Callable[[Sequence[str]], Sequence[str]]
+AttachStretches = Callable[[Sequence[str]], list[str]]
 """Gives the FROM clauses that offer the named columns, of one stretch of rows after the other."""
 
 

@@ -45,7 +45,7 @@ class MemoryScan:
         engine.register("memory_rows", self._rows.select([known[column.lower()] for column in columns]))
         return "memory_rows"
 
-    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Sequence[str]:
+    def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> list[str]:
         return [self.attach(engine, columns)]
 
     def repair(self, error: Exception) -> str | None:  # noqa: ARG002  # memory holds no text that cannot be read
