@@ -7,23 +7,8 @@ from pathlib import Path
 
 import click
 
-from flow_assets.alert_command import alert
-from flow_assets.audit_command import audit
-from flow_assets.check_command import check
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
-from flow_assets.docs_command import docs
-from flow_assets.doctor_command import doctor
-from flow_assets.end_command import end
-from flow_assets.erase_command import erase
-from flow_assets.ingest.command import ingest
-from flow_assets.list_command import list_
-from flow_assets.model_commands import build, refresh
-from flow_assets.new_command import new
-from flow_assets.plan_command import plan
-from flow_assets.preview_command import preview
-from flow_assets.schema_command import schema
 from flow_assets.spec.load import load_specs
-from flow_assets.verify_command import verify
 
 
 @command
@@ -129,22 +114,24 @@ def demo(folder: Path) -> None:
         sys.exit(run_demo(folder, datetime.now(UTC)))
 
 
-command(new)
-command(check)
-command(preview)
-command(schema)
-command(ingest)
-command(build)
-command(refresh)
-command(list_)
-command(plan)
-command(verify)
-command(audit)
-command(erase)
-command(end)
-command(alert)
-command(doctor)
-command(docs)
+flows.elsewhere = {
+    "alert": "flow_assets.alert_command:alert",
+    "audit": "flow_assets.audit_command:audit",
+    "build": "flow_assets.model_commands:build",
+    "check": "flow_assets.check_command:check",
+    "docs": "flow_assets.docs_command:docs",
+    "doctor": "flow_assets.doctor_command:doctor",
+    "end": "flow_assets.end_command:end",
+    "erase": "flow_assets.erase_command:erase",
+    "ingest": "flow_assets.ingest.command:ingest",
+    "list": "flow_assets.list_command:list_",
+    "new": "flow_assets.new_command:new",
+    "plan": "flow_assets.plan_command:plan",
+    "preview": "flow_assets.preview_command:preview",
+    "refresh": "flow_assets.model_commands:refresh",
+    "schema": "flow_assets.schema_command:schema",
+    "verify": "flow_assets.verify_command:verify",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

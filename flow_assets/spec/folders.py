@@ -71,7 +71,7 @@ def _about(path: Path, message: str, advice: str) -> Problem:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]  # noqa: PTH208 (as above)
 
 
 def _no_folder(error: OSError, folder: Path) -> Problem:

@@ -27,11 +27,12 @@ def flow_problems(
     """What is wrong with each flow, given the valid sources, and the names of all sources and destinations, broken ones included."""
     filters = check_syntax([where for where in map(_where, flows) if where])
     found: list[Problem] = []
-    named = {File(flow.file).stem: flow.document.values.get("previously") for flow in flows}
-    for flow in flows:
+    stems = [File(flow.file).stem for flow in flows]
+    named = {stem: flow.document.values.get("previously") for stem, flow in zip(stems, flows, strict=True)}
+    for stem, flow in zip(stems, flows, strict=True):
         values, where = flow.document.values, _where(flow)
         told = [
-            *_renamed(File(flow.file).stem, named),
+            *_renamed(stem, named),
             *unknown("source", "sources", values.get("source"), source_names),
             *unknown("destination", "destinations", values.get("destination"), destination_names),
             *((("where",), message, advice) for message, advice in (filters[where] if where else ())),
