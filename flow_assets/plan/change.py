@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from flow_assets.errors import Problem
 from flow_assets.plan.columns import Column
-from flow_assets.plan.differences import Difference, Spoken, differences
+from flow_assets.plan.differences import Difference, Spoken, as_written, differences
 from flow_assets.plan.downstream import broken_ingests, broken_models
 from flow_assets.spec.base import Kind
 from flow_assets.spec.flow import Flow
@@ -176,7 +176,7 @@ def _introduced(spoken: Spoken) -> Iterator[str]:
         more = f", … ({len(names) - MOST_NAMED} more)" if len(names) > MOST_NAMED else ""
         yield f"{len(names)} columns: {', '.join(f'`{name}`' for name in names[:MOST_NAMED])}{more}"
     rules = {"sites": flow.sites, "where": flow.where, "privacy_filter": flow.privacy_filter}
-    told = [f"{key} `{value}`" for key, value in rules.items() if value not in ("all", None, False)]
+    told = [f"{key} `{as_written(value)}`" for key, value in rules.items() if value not in ("all", None, False)]
     yield f"rows: {', '.join(told) or 'all, whoever consented'}"
 
 

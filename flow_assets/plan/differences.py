@@ -130,15 +130,15 @@ def _rows(before: Spoken, after: Spoken) -> Iterator[Difference]:
         yield _rule("sites", _sites(was), _sites(now), _way(was.sites, now.sites))
     if was.privacy_filter != now.privacy_filter:
         way = "fewer" if _STRICTNESS[now.privacy_filter] > _STRICTNESS[was.privacy_filter] else "more"
-        yield _rule("privacy_filter", _said(was.privacy_filter), _said(now.privacy_filter), way)
+        yield _rule("privacy_filter", as_written(was.privacy_filter), as_written(now.privacy_filter), way)
     if was.where != now.where:
         yield _rule("where", was.where or "all rows", now.where or "all rows", _narrower(was.where, now.where))
     if was.deduplicate != now.deduplicate:
         way = _narrower(was.deduplicate, now.deduplicate)
-        yield _rule("deduplicate", _said(was.deduplicate), _said(now.deduplicate), way)
+        yield _rule("deduplicate", as_written(was.deduplicate), as_written(now.deduplicate), way)
     for role, column in before.source.columns.model_dump().items():
         if (other := getattr(after.source.columns, role, None)) != column and _matters(role, was, now):
-            yield _rule(f"the source's `{role}`", _said(column), _said(other), "other")
+            yield _rule(f"the source's `{role}`", as_written(column), as_written(other), "other")
 
 
 def _matters(role: str, was: Flow, now: Flow) -> bool:
@@ -170,7 +170,7 @@ def _format(was: Flow, now: Flow) -> Iterator[Difference]:
         one, other = old.get(key), new.get(key)
         if one != other and (key == "max_file_bytes" or (key in old and key in new)):
             breaking, what = key != "max_file_bytes", f"format: another {key.replace('_', ' ')}"
-            yield Difference("format" if breaking else "files", what, _said(one), _said(other), breaking)
+            yield Difference("format" if breaking else "files", what, as_written(one), as_written(other), breaking)
 
 
 def _place(before: Spoken, after: Spoken) -> Iterator[Difference]:
@@ -215,14 +215,14 @@ def _cadence(was: Flow, now: Flow) -> Iterator[Difference]:
         yield Difference("cadence", what, format_time(was.start), format_time(now.start))
     if was.enabled != now.enabled:
         what = "resumed: everything since it was paused becomes due" if now.enabled else "paused: nothing arrives until it is enabled again"
-        yield Difference("state", what, _said(was.enabled), _said(now.enabled))
+        yield Difference("state", what, as_written(was.enabled), as_written(now.enabled))
 
 
 def _notes(before: Spoken, after: Spoken) -> Iterator[Difference]:
     for key in _NOTES:
         one, other = getattr(before.flow, key), getattr(after.flow, key)
         if one != other:
-            yield Difference("notes", f"another {key.replace('_', ' ')}", _said(one), _said(other))
+            yield Difference("notes", f"another {key.replace('_', ' ')}", as_written(one), as_written(other))
     for kind, was, now, told in (
         ("source", before.source, after.source, {*_TABLE, "columns", "unavailable"}),
         ("destination", before.destination, after.destination, set(PLACE)),
@@ -254,7 +254,7 @@ def _typed(name: str, type_: str) -> str:
     return f"{name} {type_}".rstrip()
 
 
-def _said(value: Any) -> str:
+def as_written(value: Any) -> str:
     """A value as YAML would have it, for people."""
     if value is None or value == () or value == "":
         return "nothing"
