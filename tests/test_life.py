@@ -55,7 +55,7 @@ def test_lives_in_memory() -> None:
 
 
 def test_lives_in_memory_with_flat_names() -> None:
-    live(memory("flat"), 8, 25)
+    live(memory("flat"), 5, 25)
 
 
 def test_lives_on_a_delta_table_and_a_local_folder() -> None:
