@@ -46,6 +46,10 @@ RECOMPUTED = {
     "FROM (FROM {} QUALIFY row_number() OVER (PARTITION BY id ORDER BY happened) = 1) GROUP BY visit",
     "latest": "FROM {} QUALIFY row_number() OVER (PARTITION BY visit ORDER BY happened DESC, id DESC) = 1",
 }
+LATE = (
+    "Of the events one in ten is of a visit that began in the interval before, one in a hundred of one of the last hour, one in a thousand of "
+    "one at any time in the past."
+)
 DBT = {
     "anew_delete_insert": "incremental (delete+insert) over all events of the visits",
     "anew_merge": "incremental (merge) over all events of the visits",
@@ -69,7 +73,7 @@ def measured(sizes: Sizes, place: Path) -> Section:
         small, large, anew = found[few][name], found[many][name], found[many][f"{name}, anew"]
         lines.append(f"| {told} | {small:,.0f} | {large:,.0f} | {large / small:.2f} | {anew:,.0f} | {anew / large:.2f} |")
         goals.append(Goal("(m)", f"{name}: an interval with {many // few} × the history: × the time", large / small, at_most=1.3))
-    text = f"{rows:,} events an interval; medians of {sizes.runs} intervals, each built by itself. "
+    text = f"{rows:,} events an interval; medians of {sizes.runs} intervals, each built by itself. {LATE} "
     text += f"{many:,} intervals are {many * rows:,} events.\n\n"
     lines += ["", *_dbt_lines(found, few, many)]
     return Section(
