@@ -47,8 +47,8 @@ RECOMPUTED = {
     "latest": "FROM {} QUALIFY row_number() OVER (PARTITION BY visit ORDER BY happened DESC, id DESC) = 1",
 }
 LATE = (
-    "Of the events one in ten is of a visit that began in the interval before, one in a hundred of one of the last hour, one in a thousand of "
-    "one at any time in the past."
+    "Of the events one in ten is of a visit that began in the interval before, one in a hundred of one of the last hour, "
+    "one in a thousand of one at any time in the past."
 )
 DBT = {
     "anew_delete_insert": "incremental (delete+insert) over all events of the visits",
