@@ -1,4 +1,4 @@
-"""What do all tests share? The servers they start (``tests/servers/``), each only when a test asks for it."""
+"""What do all tests share? The servers they start (``tests/servers/``) and Dagster's instance, each only when a test asks for it."""
 
 import os
 
@@ -14,7 +14,8 @@ providers._get_local_constants = lambda: providers._local_constants
 _read, _known = ScriptDirectory.from_config, {}
 ScriptDirectory.from_config = lambda config: _known.setdefault(config.get_main_option("script_location"), _read(config))
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.redis", "tests.servers.s3", "tests.servers.sftp", "tests.servers.ftp"]
+SERVERS = ("postgres", "redis", "s3", "sftp", "ftp")
+pytest_plugins = [*(f"tests.servers.{name}" for name in SERVERS), "tests.dagster_instance"]
 
 
 LONGEST = (

@@ -37,12 +37,6 @@ def server() -> Iterator[WebhookServer]:
         yield running
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Sets the clock."""

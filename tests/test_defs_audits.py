@@ -1,7 +1,6 @@
 """Each flow has a check that recounts its source, and a sensor that has it evaluated."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,12 +14,6 @@ from tests.dagster_flows import START, definitions, each_minute, flow, key, mate
 from tests.deliveries import manifest
 
 NOW = START + timedelta(hours=1)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -1,29 +1,16 @@
 """What happens in Dagster when specs change and the code location is reloaded."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
-from flow_assets.defs import clock
 from flow_assets.deliver import deliver
 from flow_assets.project import Project
 from flow_assets.spec.load import load_specs
 from tests.dagster_flows import QUARTER, START, definitions, each_minute, flow, key, materialize, quarter, write_events, write_flows
 from tests.test_defs_freshness import evaluate
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 def asked(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[tuple[str, str | None]]:

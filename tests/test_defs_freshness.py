@@ -1,7 +1,7 @@
 """Is the source late, or are we? Observations of sources, and the check ``freshness`` on sources and flows, told without runs."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from deltalake import write_deltalake
 
-from flow_assets.defs import clock
 from flow_assets.defs.told import Told
 from flow_assets.deliver import deliver
 from flow_assets.errors import BusyError, RetryableError
@@ -39,18 +38,6 @@ DUCKDB = """
     columns: {event_time: t, inserted_at: i}
 """
 MISSING = "type: parquet\nuri: data/nothing\ncolumns: {event_time: t, inserted_at: i}\n"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Sets the clock."""
-    return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 def evaluate(defs: dg.Definitions, instance: dg.DagsterInstance, sensor: str) -> SensorExecutionData:

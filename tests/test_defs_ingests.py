@@ -1,6 +1,6 @@
 """A consumer's table is an asset: it holds the rows that count, hangs off what delivers them, and is kept up to date by a sensor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,6 @@ NOW = START + timedelta(hours=1)
 INGEST = {"flow": "feed", "into": "warehouse.duckdb", "table": "events"}
 FOREIGN = INGEST | {"flow": "shop", "destination": "there", "folder": "out"}
 TABLE = ["ingests", "table"]
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """A model tells how it is: a check for its age, one that recounts its source, and alerts when it fails or nobody builds it."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import duckdb
 import pytest
 
 from flow_assets.alerts.telling import tell
-from flow_assets.defs import clock
 from flow_assets.defs.audits import PERIOD
 from flow_assets.errors import PermanentError
 from flow_assets.keep import keep, model_healths
@@ -22,18 +21,6 @@ PEOPLE = (
     "type: aggregate\nsource: events\nkey: who\ncolumns: {events: count, pages: {count_distinct: page}}\n"
     "owners: ['team:growth']\nfreshness: {warn_after: 30m, fail_after: 60m}"
 )
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Sets the clock."""
-    return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 @pytest.fixture

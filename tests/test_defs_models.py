@@ -1,7 +1,7 @@
 """A model is an asset by interval: materializing takes up what came, a sensor asks for it, and a backfill of everything makes it anew."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
-from flow_assets.defs import clock
 from flow_assets.defs.broken import GROUP
 from flow_assets.defs.flows import load_flows
 from tests.model_world import QUARTER, START, World, event, world
@@ -18,18 +17,6 @@ from tests.model_world import QUARTER, START, World, event, world
 COUNTS = "type: aggregate\nsource: events\nkey: who\ncolumns: {events: count, pages: {count_distinct: page}}\nowners: ['team:growth']"
 BY_COUNT = "type: sql\ndepends_on: [people]\nkey: events\nsteps: [by_count.sql]"
 STEPS = {"by_count": "SELECT events, count(*) AS people FROM people GROUP BY events"}
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Sets the clock."""
-    return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import create_engine, text
 
 from flow_assets.cli import flows
-from flow_assets.defs import clock, event_rows, retention
+from flow_assets.defs import event_rows, retention
 from flow_assets.defs.event_rows import Until, last_before
 from flow_assets.defs.retention import sweep_spool
 from tests.dagster_flows import START, definitions, each_minute, key, materialize, write_events, write_flows
@@ -45,12 +45,6 @@ def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dg.Dags
     (tmp_path / "home").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as made:
         yield made
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Sets the clock."""
-    return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 def trim(defs: dg.Definitions, instance: dg.DagsterInstance, cursor: str | None = None) -> SensorExecutionData:

@@ -1,7 +1,7 @@
 """The sensor ``deliveries_due`` asks for every interval that is due, once, in order, for many flows at a time."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
 from flow_assets.circumstances import circumstances
-from flow_assets.defs import backlog, clock, sensors
+from flow_assets.defs import backlog, sensors
 from flow_assets.defs.requests import FEWEST_FLOWS_PER_RUN, flows_per_run
 from flow_assets.defs.sensors import MAX_UNFINISHED_RUNS
 from flow_assets.ledger.store import Failure, Ledger
@@ -21,18 +21,6 @@ from tests.dagster_flows import QUARTER, START, definitions, each_minute, flow, 
 from tests.deliveries import manifest
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Sets the clock."""
-    return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 def evaluate(defs: dg.Definitions, instance: dg.DagsterInstance) -> SensorExecutionData:
