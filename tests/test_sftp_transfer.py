@@ -6,16 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from paramiko import Transport
 
 from flow_assets.destinations import server, ssh
 from flow_assets.destinations.sftp import SftpServer
 from flow_assets.destinations.sftp_client import LARGE_REQUEST, SMALL_REQUEST, TransferClient
+from flow_assets.destinations.ssh_packets import GcmPacketizer
 from flow_assets.errors import RetryableError
 from flow_assets.testing.destination_files import MIB, LocalFiles, assert_there, sample
-from tests.servers.asyncssh_server import AsyncsshServer, without
+from tests.servers.asyncssh_server import AsyncsshServer, serving, without
 from tests.servers.process import files_below
 from tests.servers.scripted_sftp import ScriptedServer
-from tests.servers.sftp import sftp
+from tests.servers.sftp import KEY, sftp
+from tests.servers.sshd import SshServer
 
 
 @pytest.fixture
@@ -120,6 +123,30 @@ def test_a_server_that_stops_answering_is_given_up(
     asyncssh_sftp.frozen.set()
     with sftp(asyncssh_sftp) as destination, pytest.raises(RetryableError, match="does not answer — "):
         destination.put(local.file(sample(size)), "file.csv")
+
+
+def test_keys_are_agreed_on_anew_in_the_middle_of_a_file(own_sshd: SshServer, local: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    agreed: list[str] = []
+    switch = GcmPacketizer.set_outbound_cipher
+    monkeypatch.setattr(GcmPacketizer, "REKEY_BYTES", 3 * MIB)
+    monkeypatch.setattr(GcmPacketizer, "set_outbound_cipher", lambda self, **said: (agreed.append(""), switch(self, **said)))
+    content = sample(16 * MIB + 1)
+    own_sshd.authorize(KEY)
+    with sftp(own_sshd) as destination:
+        destination.put(local.file(content), "file.csv")
+        assert_there(destination, local, "file.csv", content)
+        destination.remove("file.csv")
+    assert len(agreed) > 3
+
+
+@pytest.mark.parametrize("cipher", ["aes256-gcm@openssh.com", "aes128-ctr"])
+def test_other_ciphers_serve_as_well(tmp_path: Path, local: LocalFiles, cipher: str) -> None:
+    content = sample(2 * MIB + 1)
+    with serving(tmp_path / "delivered", encryption_algs=[cipher]) as server, sftp(server) as destination:
+        destination.put(local.file(content), "file.csv")
+        assert isinstance(destination._transport, Transport)
+        assert destination._transport.remote_cipher == cipher
+        assert_there(destination, local, "file.csv", content)
 
 
 def test_answers_may_come_in_any_order(tmp_path: Path) -> None:

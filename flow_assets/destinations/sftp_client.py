@@ -33,6 +33,7 @@ from paramiko.sftp import (
 )
 
 from flow_assets.destinations.server import Target
+from flow_assets.destinations.ssh_packets import send_all
 from flow_assets.errors import FlowError
 
 SMALL_REQUEST = 32 * 1024
@@ -183,12 +184,7 @@ class TransferClient(SFTPClient):
     # paramiko's versions of the next two copy what is left over and over again: they cost a fifth of the speed
 
     def _write_all(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            sent = self.sock.send(rest)  # type: ignore[arg-type]  # any buffer will do
-            if not sent:
-                raise EOFError
-            rest = rest[sent:]
+        send_all(self.sock, data)
 
     def _read_all(self, size: int) -> bytes:
         parts = []

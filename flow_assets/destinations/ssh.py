@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from paramiko.hostkeys import HostKeyEntry, HostKeys, InvalidHostKey
 
+from flow_assets.destinations.ssh_packets import GcmPacketizer
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.base import Secret
 from flow_assets.spec.destination import SftpDestination
@@ -152,7 +153,7 @@ def connect(spec: SftpDestination, expected: Sequence[paramiko.PKey]) -> paramik
 
 
 def _handshake(spec: SftpDestination, host_key_algorithms: Sequence[str]) -> paramiko.Transport:
-    transport = paramiko.Transport(_dial(spec))
+    transport = paramiko.Transport(_dial(spec), packetizer_class=GcmPacketizer)
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = transport.channel_timeout = CONNECT_TIMEOUT
     options = transport.get_security_options()
     options.ciphers = sorted((name for name in options.ciphers if "cbc" not in name), key=lambda name: "gcm" not in name)

@@ -53,11 +53,15 @@ def asyncssh_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Async
 @pytest.fixture
 def asyncssh_sftp(asyncssh_for_all: AsyncsshServer) -> Iterator[AsyncsshServer]:
     """The same, empty, for a test that makes it go wrong."""
-    shutil.rmtree(asyncssh_for_all.folder)
-    asyncssh_for_all.folder.mkdir()
-    asyncssh_for_all.heal()
+    _emptied(asyncssh_for_all)
     yield asyncssh_for_all
-    asyncssh_for_all.heal()
+    _emptied(asyncssh_for_all)
+
+
+def _emptied(server: AsyncsshServer) -> None:
+    server.heal()
+    shutil.rmtree(server.folder)
+    server.folder.mkdir()
 
 
 def sftp(server: AnyServer, environ: Mapping[str, str] | None = None, **changes: Any) -> SftpServer:
