@@ -36,10 +36,9 @@ class Run:
         for batch in self.rows.to_batches():
             hashes, files = (batch.column(name).to_numpy() for name in ("hash", "file"))
             here = wanted[np.searchsorted(wanted, hashes[0]) : np.searchsorted(wanted, hashes[-1], "right")]
-            first = np.searchsorted(hashes, here)
-            here, first = here[hashes[first] == here], first[hashes[first] == here]
-            for start, end in zip(first, np.searchsorted(hashes, here, "right"), strict=True):
-                holds[files[start:end]] = True
+            first, end = np.searchsorted(hashes, here), np.searchsorted(hashes, here, "right")
+            counts = end - first
+            holds[files[np.repeat(end - counts.cumsum(), counts) + np.arange(counts.sum())]] = True
         return (name for name, held in zip(self.files, holds, strict=True) if held)
 
 
