@@ -1,4 +1,4 @@
-"""Which files hold the events of some keys? A small index beside the models' file: of each file of the source, the hashes of the keys in it.
+"""Which files hold the events of some keys? An index beside the models' file says it: of each file, the hashes of the keys in it.
 
 It is derived from the files alone: each is read once, when it is first seen, and only its key's columns. A table whose files were rewritten
 (compaction) has other files, which are seen then. An entry too many costs the reading of a file and changes nothing.

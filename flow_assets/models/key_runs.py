@@ -1,7 +1,7 @@
-"""Where is a hash among millions? In runs: files of sorted hashes that are never changed, in which each is searched and nothing is read through.
+"""Where is a hash among millions? In runs: files of sorted hashes, which are searched and not read through, and are never changed.
 
-A run holds the hashes of the keys in some of a source's files, and says which files those are. They never change, so what a run says holds
-whatever becomes of the build that made it. One that is missing, broken, or made by another release of the engine (its hashes may be
+A run holds the hashes of the keys in some of a source's files, and says which files those are. They never change either: so what it says
+holds whatever becomes of the build that made it. One that is missing, broken, or made by another release of the engine (its hashes may be
 others) is made anew.
 """
 
@@ -33,7 +33,7 @@ class Run:
     def files_with(self, wanted: Hashes) -> Iterator[str]:
         """Those of the files that hold any of some hashes, which are sorted."""
         holds = np.zeros(len(self.files), dtype=bool)
-        for batch in self.rows.to_batches():
+        for batch in filter(len, self.rows.to_batches()):
             hashes, files = (batch.column(name).to_numpy() for name in ("hash", "file"))
             here = wanted[np.searchsorted(wanted, hashes[0]) : np.searchsorted(wanted, hashes[-1], "right")]
             first, end = np.searchsorted(hashes, here), np.searchsorted(hashes, here, "right")
