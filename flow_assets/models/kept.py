@@ -15,12 +15,20 @@ from flow_assets.stages.values import identifier, literal
 
 HASH = "_flow_hash"
 PLACE = "_flow_place"
-MOST_STRETCHES = 48
+MOST_READS = 48
 """With more of them, looking through everything takes less time than planning as many small reads."""
 _BLOCK = 2048
 """The engine reads so many rows at least."""
 _NEAR = 4 * _BLOCK
 """Reading what lies between takes less time than planning another read."""
+_FEW = 8
+"""So few rows that lie near each other are named one by one."""
+_MOST_NAMED = 48
+"""Of so many named places the engine reads the blocks that they are in; of more than 50, the whole table."""
+
+
+_Block = tuple[int, int, list[int]]
+"""The number of a block, how many wanted rows are in it, and the places of a few of them."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,10 @@ class Kept:
         """A query of the places of the rows whose key is in a relation; with the key alone, or the whole ``rows``."""
         columns = [name for name in warehouse.columns(self.sql) if name != HASH] if rows else self.key
         wanted = f"SELECT rowid AS {PLACE}, {names(columns)} FROM {self.sql}"
-        stretches = self._stretches(warehouse, keys)
-        if len(stretches) > MOST_STRETCHES:
+        reads = _reads(self._blocks(warehouse, keys))
+        if len(reads) > MOST_READS:
             return f"{wanted} WHERE {among(self.key, keys)}"
-        read = " UNION ALL ".join(f"{wanted} WHERE rowid BETWEEN {first} AND {last}" for first, last in stretches or [(0, -1)])
+        read = " UNION ALL ".join(f"{wanted} WHERE {where}" for where in reads or ["false"])
         # materialized: or the engine compares the keys of all rows first, and then looks at their places
         return f"(WITH near AS MATERIALIZED ({read}) FROM near WHERE {among(self.key, keys)})"
 
@@ -64,20 +72,33 @@ class Kept:
         """Remove the rows at the places that a query gives."""
         warehouse.run(f"DELETE FROM {self.sql} WHERE rowid IN ({places})")
 
-    def _stretches(self, warehouse: Warehouse, keys: str) -> list[tuple[int, int]]:
-        """Where rows lie that may be of the keys: first and last places."""
+    def _blocks(self, warehouse: Warehouse, keys: str) -> list[_Block]:
+        """Where rows lie that may be of the keys."""
         types = {name.lower(): kind for name, kind in warehouse.columns(self.sql).items()}
         hashed = ", ".join(f"TRY_CAST({identifier(name)} AS {types[name.lower()]})" for name in self.key)
-        blocks = warehouse.run(
-            f"SELECT DISTINCT rowid // {_BLOCK} FROM {self.sql} WHERE {HASH} IN (SELECT hash({hashed}) FROM {keys}) ORDER BY 1"
+        return warehouse.run(
+            f"SELECT rowid // {_BLOCK}, count(*), min(rowid, {_FEW}) FROM {self.sql} "
+            f"WHERE {HASH} IN (SELECT hash({hashed}) FROM {keys}) GROUP BY 1 ORDER BY 1"
         )
-        stretches: list[tuple[int, int]] = []
-        for (block,) in blocks:
-            first, last = block * _BLOCK, (block + 1) * _BLOCK - 1
-            if stretches and first - stretches[-1][1] <= _NEAR:
-                first = stretches.pop()[0]
-            stretches.append((first, last))
-        return stretches
+
+
+def _reads(blocks: Sequence[_Block]) -> list[str]:
+    """Conditions of reads that together give all rows of some blocks: stretches with many of them, and single places."""
+    stretches: list[list[_Block]] = []
+    for block in blocks:
+        if stretches and (block[0] - stretches[-1][-1][0]) * _BLOCK <= _NEAR:
+            stretches[-1].append(block)
+        else:
+            stretches.append([block])
+    reads, named = [], []
+    for stretch in stretches:
+        if sum(rows for _, rows, _ in stretch) > _FEW:
+            reads.append(f"rowid BETWEEN {stretch[0][0] * _BLOCK} AND {(stretch[-1][0] + 1) * _BLOCK - 1}")
+        else:
+            named += [place for _, _, places in stretch for place in places]
+    for first in range(0, len(named), _MOST_NAMED):
+        reads.append(f"rowid IN (VALUES {', '.join(f'({place})' for place in named[first : first + _MOST_NAMED])})")
+    return reads
 
 
 def hashed_anew(warehouse: Warehouse) -> None:

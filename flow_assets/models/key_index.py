@@ -1,19 +1,27 @@
-"""Which files hold the events of some keys? A small index beside the manifest: of each file, the hashes of the keys in it.
+"""Which files hold the events of some keys? An index beside the models' file says it: of each file, the hashes of the keys in it.
 
 It is derived from the files alone: each is read once, when it is first seen, and only its key's columns. A table whose files were rewritten
 (compaction) has other files, which are seen then. An entry too many costs the reading of a file and changes nothing.
+
+New files make a new run, together with the runs that are no longer than it (:mod:`flow_assets.models.key_runs`): so there are few, and each
+entry is written a few times.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 
-from flow_assets.models.warehouse import OURS, Warehouse, names
+from flow_assets.models.key_runs import ROWS_AT_ONCE, Hashes, Run, make_run, runs_in
+from flow_assets.models.warehouse import Warehouse, names
 from flow_assets.plan.cursors import Cursor
 from flow_assets.sources.contract import FILE, Source
-from flow_assets.stages.values import identifier, literal
+from flow_assets.stages.values import identifier
+
+MOST_ROWS = 16 * ROWS_AT_ONCE
+"""Runs are not put together beyond that: no build has to write more at once."""
 
 
 class KeyIndex:
@@ -24,64 +32,69 @@ class KeyIndex:
         self._source = source
         self._columns = tuple(columns)
         self._hash = f"hash({', '.join(f'{identifier(name)}::VARCHAR' for name in columns)})"
+        of_columns = hashlib.sha256(json.dumps(self._columns).encode()).hexdigest()
+        self._folder = warehouse.keys / f"{source.name}-{of_columns[:16]}"
 
     def files_of(self, keys: str, upto: Cursor) -> list[str]:
         """Those of the source's files as of a cursor that hold rows of the keys in a relation, oldest first."""
-        warehouse, index = self._warehouse, self._opened()
-        there = self._source.files(upto) or ()
-        warehouse.given("_flow_there", there, pa.string())
-        self._take_up(index, upto)
-        found = warehouse.run(
-            f"SELECT name FROM _flow_there JOIN {OURS}.files AS files ON name = value WHERE files.source = {self._name} "
-            f"AND files.number IN (SELECT file FROM {self._table(index)} WHERE hash IN (SELECT {self._hash} FROM {keys})) ORDER BY place"
-        )
-        return [name for (name,) in found]
+        there = dict.fromkeys(self._source.files(upto) or ())
+        wanted = self._hashes(keys)
+        holding = {name for run in self._runs(there, upto) for name in run.files_with(wanted)}
+        return [name for name in there if name in holding]
 
-    def _take_up(self, index: str, upto: Cursor) -> None:
-        """Index the files that are not yet."""
-        warehouse, known = self._warehouse, f"(SELECT coalesce(max(number), 0) FROM {OURS}.files)"
-        warehouse.run(
-            f"INSERT INTO {OURS}.files SELECT {self._name}, {known} + row_number() OVER (ORDER BY place),"
-            f" value FROM _flow_there WHERE value NOT IN (SELECT name FROM {OURS}.files WHERE source = {self._name})"
-        )
-        new = warehouse.run(
-            f"SELECT name, number FROM _flow_there JOIN {OURS}.files ON name = value WHERE source = {self._name} "
-            f"AND number NOT IN (SELECT file FROM {OURS}.indexed WHERE index = {literal(index)}) ORDER BY place"
-        )
-        if not new:
-            return
-        warehouse.given("_flow_unindexed", [number for _, number in new], pa.int64())
-        with self._source.until(upto, [name for name, _ in new]) as scan:
-            rows = scan.attach(warehouse.engine, [*self._columns, FILE])
-            there = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in self._columns)
-            hashes = f"SELECT DISTINCT {self._hash} AS hash, {FILE} FROM {rows} WHERE {there}"
-            warehouse.run(f"INSERT INTO {self._table(index)} SELECT hash, value FROM ({hashes}) JOIN _flow_unindexed ON place = {FILE}")
-        warehouse.run(f"INSERT INTO {OURS}.indexed SELECT {literal(index)}, value FROM _flow_unindexed")
+    def _hashes(self, keys: str) -> Hashes:
+        found = self._warehouse.engine.execute(f"SELECT DISTINCT {self._hash} AS hash FROM {keys}").to_arrow_table()
+        return np.sort(found["hash"].to_numpy())
 
-    def _opened(self) -> str:
-        """The index's name. One that another release of the engine has made is made anew: its hashes may be others."""
-        warehouse, columns, engine = self._warehouse, literal(json.dumps(self._columns)), literal(duckdb.__version__)
-        found = warehouse.run(f"SELECT name, made_by = {engine} FROM {OURS}.indexes WHERE source = {self._name} AND columns = {columns}")
-        if found and found[0][1]:
-            return str(found[0][0])
-        if found:
-            self._forget(found[0][0])
-        index = f"keys_{warehouse.one(f'SELECT count(*) FROM {OURS}.indexes')}_{self._source.name}"
-        warehouse.run(f"INSERT INTO {OURS}.indexes VALUES ({literal(index)}, {self._name}, {columns}, {engine})")
-        warehouse.run(f"CREATE TABLE {self._table(index)} (hash UBIGINT, file BIGINT)")
-        return index
+    def _runs(self, there: Collection[str], upto: Cursor) -> list[Run]:
+        """Runs that together hold all files that are there."""
+        runs: list[Run] = []
+        known: set[str] = set()
+        for run in runs_in(self._folder):
+            of_these = [name for name in run.files if name in there]
+            if of_these and known.issuperset(of_these):
+                run.path.unlink()  # it was put together with others, and whoever did so was stopped before it was removed
+            elif of_these:
+                runs.append(run)
+                known.update(of_these)
+        if new := [name for name in there if name not in known]:
+            self._take_up(runs, new, there, upto)
+        return runs
 
-    def _forget(self, index: str) -> None:
-        self._warehouse.run(f"DELETE FROM {OURS}.indexes WHERE name = {literal(index)}")
-        self._warehouse.run(f"DELETE FROM {OURS}.indexed WHERE index = {literal(index)}")
-        self._warehouse.run(f"DROP TABLE {self._table(index)}")
+    def _take_up(self, runs: list[Run], new: Sequence[str], there: Collection[str], upto: Cursor) -> None:
+        """Add a run of files that are in none yet; more than one, if they hold too many rows."""
+        with self._source.until(upto, new) as scan:
+            few = len(new) == 1 or (scan.rows or 0) <= MOST_ROWS
+            if few:
+                rows = scan.attach(self._warehouse.engine, [*self._columns, FILE])
+                found = f"SELECT DISTINCT {self._hash} AS hash, {FILE} AS file FROM {rows} WHERE {key_condition(self._columns)}"
+                count = self._warehouse.one(f"CREATE OR REPLACE TEMP TABLE _flow_hashes AS {found}")
+        if few:
+            self._put_together(runs, new, count, there)
+        else:
+            half = len(new) // 2
+            self._take_up(runs, new[:half], there, upto)
+            self._take_up(runs, new[half:], there, upto)
 
-    def _table(self, index: str) -> str:
-        return f"{OURS}.{identifier(index)}"
-
-    @property
-    def _name(self) -> str:
-        return literal(self._source.name)
+    def _put_together(self, runs: list[Run], new: Sequence[str], count: int, there: Collection[str]) -> None:
+        """Make a run of the new hashes, and of runs that are no longer; files that are gone are left out."""
+        joined: list[Run] = []
+        while runs and runs[-1].rows.num_rows <= count <= MOST_ROWS - runs[-1].rows.num_rows:
+            joined.append(runs.pop())
+            count += joined[-1].rows.num_rows
+        parts, files = [], list[str]()
+        for number, run in enumerate(joined):
+            self._warehouse.engine.register(f"_flow_run_{number}", run.rows)
+            parts.append(f"SELECT hash, file + {len(files)} AS file FROM _flow_run_{number}")
+            files += run.files
+        parts.append(f"SELECT hash, file + {len(files)} AS file FROM _flow_hashes")
+        files += new
+        kept = {name: place for place, name in reversed([*enumerate(files)]) if name in there}
+        self._warehouse.given("_flow_numbers", [*kept.values()], pa.int64())
+        rows = f"SELECT hash, place::UINTEGER AS file FROM ({' UNION ALL '.join(parts)}) JOIN _flow_numbers ON file = value ORDER BY hash"
+        runs.append(make_run(self._folder, [*kept], self._warehouse.engine.execute(rows).to_arrow_reader(ROWS_AT_ONCE)))
+        for run in joined:
+            run.path.unlink()
 
 
 def key_condition(columns: Sequence[str]) -> str:

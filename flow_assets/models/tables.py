@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flow_assets.errors import PermanentError
 from flow_assets.models.kept import HASH, PLACE, Kept
-from flow_assets.models.warehouse import OURS, Warehouse
+from flow_assets.models.warehouse import OURS, Warehouse, names
 from flow_assets.spec.models import Model
 from flow_assets.stages.values import identifier, literal
 
@@ -78,9 +78,10 @@ class Tables:
             warehouse.run(f"DROP VIEW {table.sql}")
             table.kept(self.model).drop(warehouse)
         warehouse.run(f"DELETE FROM {OURS}.tables WHERE model = {literal(self.model.name)}")
+        rows = self._newest_last(warehouse)
         for table in self._of_result(warehouse):
             self._made(warehouse, table)
-            self._filled(warehouse, table)
+            self._filled(warehouse, table, rows)
 
     def replace(self, warehouse: Warehouse) -> None:
         """What a recipe leaves takes the place of what was taken."""
@@ -92,7 +93,7 @@ class Tables:
                 self.widen(warehouse, table.kept(self.model).sql, warehouse.columns("_flow_kept"))
             else:
                 self._made(warehouse, table)
-            self._filled(warehouse, table)
+            self._filled(warehouse, table, "SELECT * FROM _flow_kept")
 
     def widen(self, warehouse: Warehouse, relation: str, columns: Mapping[str, str]) -> None:
         """Add columns that a table lacks: the source has gained them.
@@ -149,6 +150,15 @@ class Tables:
         view = f"{identifier(table.schema)}.{identifier(table.name)}"
         warehouse.make_view(view, rows + (f" WHERE NOT {GONE}" if GONE in columns else ""))
 
-    def _filled(self, warehouse: Warehouse, table: Table) -> None:
+    def _newest_last(self, warehouse: Warehouse) -> str:
+        """All rows of the result, those whose key had an event last at the end: what is touched next then lies together."""
+        if not warehouse.columns("_flow_new"):
+            return "SELECT * FROM _flow_kept"
+        types = {name.lower(): kind for name, kind in warehouse.columns("_flow_kept").items()}
+        key = ", ".join(f"TRY_CAST({identifier(name)} AS {types[name.lower()]}) AS {identifier(name)}" for name in self.model.key)
+        last = f"SELECT {key}, max(rowid) AS {PLACE} FROM _flow_new GROUP BY ALL"
+        return f"SELECT * EXCLUDE ({PLACE}) FROM _flow_kept LEFT JOIN ({last}) USING ({names(self.model.key)}) ORDER BY {PLACE}"
+
+    def _filled(self, warehouse: Warehouse, table: Table, rows: str) -> None:
         which = "" if table.value is None else f" WHERE {identifier(self.model.split_by or '')}::VARCHAR = {literal(table.value)}"
-        table.kept(self.model).put(warehouse, f"SELECT * FROM _flow_kept{which}")
+        table.kept(self.model).put(warehouse, f"SELECT * FROM ({rows}){which}")

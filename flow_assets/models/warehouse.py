@@ -25,8 +25,10 @@ _VERSION = 2
 class Warehouse:
     """An engine with the file attached as ``warehouse``; relations without a schema are temporary."""
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, engine: duckdb.DuckDBPyConnection, keys: Path) -> None:
         self.engine = engine
+        self.keys = keys
+        """The folder of what is known of keys in the files of sources: anyone may remove it, and it is made anew."""
 
     def lock(self, paths: Sequence[str]) -> None:
         """From here on nothing else can be read."""
@@ -88,7 +90,7 @@ def open_warehouse(file: Path, spool: Path, wait: float = BUSY_FILE_WAIT_SECONDS
             _attach(engine, file, where, " (READ_ONLY)" if read_only else "")
             if not read_only:
                 _migrate(engine, where)
-        yield Warehouse(engine)
+        yield Warehouse(engine, file.with_name(f"{file.name}.keys"))
 
 
 def _attach(engine: duckdb.DuckDBPyConnection, file: Path, where: str, options: str) -> None:
@@ -120,9 +122,6 @@ _TABLES = {
     "kept": "name VARCHAR, key VARCHAR, made_by VARCHAR",
     "noted": "model VARCHAR, sequence BIGINT",
     "published": "model VARCHAR, schema_name VARCHAR, table_name VARCHAR, sequence BIGINT",
-    "files": "source VARCHAR, number BIGINT, name VARCHAR",
-    "indexes": "name VARCHAR, source VARCHAR, columns VARCHAR, made_by VARCHAR",
-    "indexed": "index VARCHAR, file BIGINT",
 }
 
 

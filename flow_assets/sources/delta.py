@@ -182,7 +182,9 @@ class DeltaEvents:
 
     def _reached(self, cursor: Cursor) -> int:
         """A cursor's version, once it is sure that the table has got there."""
-        version, newest = as_version(self.name, cursor), self._newest()
+        version, newest = as_version(self.name, cursor), int(self._current.version())
+        if version > newest:
+            newest = self._newest()
         if version <= newest:
             return version
         raise PermanentError(

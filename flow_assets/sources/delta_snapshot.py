@@ -28,12 +28,12 @@ def active_files(
     told = [one for one in columns if one.told]
     values = [actions[f"partition.{one.column.name}"].cast(pa.string()).to_pylist() for one in told]
     deleted = _with_deletions(table)
+    paths, counts, moments = (actions[name].to_pylist() for name in ("path", "num_records", "modification_time"))
     found = []
-    for number, path in enumerate(actions["path"].to_pylist()):
+    for number, (path, rows) in enumerate(zip(paths, counts, strict=True)):
         texts = {one.stored: of_files[number] for one, of_files in zip(told, values, strict=True)}
-        rows = actions["num_records"][number].as_py()
         found.append(Added(path, texts, rows, path in deleted))
-    oldest_first = sorted(range(len(found)), key=lambda number: (actions["modification_time"][number].as_py(), found[number].path))
+    oldest_first = sorted(range(len(found)), key=lambda number: (moments[number], paths[number]))
     if span is None:
         return [found[number] for number in oldest_first]
     start, end = map(to_number, span)
