@@ -134,9 +134,9 @@ def test_keys_are_agreed_on_anew_in_the_middle_of_a_file(own_sshd: SshServer, lo
     own_sshd.authorize(KEY)
     with sftp(own_sshd) as destination:
         destination.put(local.file(content), "file.csv")
+        assert len(agreed) in range(4, 8)
         assert_there(destination, local, "file.csv", content)
         destination.remove("file.csv")
-    assert len(agreed) > 3
 
 
 @pytest.mark.parametrize("cipher", ["aes256-gcm@openssh.com", "aes128-ctr"])
