@@ -137,8 +137,14 @@ class CuttingProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._server.accept()
-                with suppress(OSError):
-                    self._join(client, socket.create_connection(self._target))
+                self._connect(client, self._target)
+
+    def _connect(self, client: socket.socket, target: tuple[str, int]) -> None:
+        """Join a client with the server; where that does not listen, the client is let go, or it would wait for its time-out."""
+        try:
+            self._join(client, socket.create_connection(target))
+        except OSError:
+            client.close()
 
     def _join(self, client: socket.socket, server: socket.socket) -> None:
         with self._lock:

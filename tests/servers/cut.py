@@ -63,8 +63,7 @@ class FtpCuttingProxy(CuttingProxy):
         with suppress(OSError):
             while True:
                 client, _ = listening.accept()
-                with suppress(OSError):
-                    self._join(client, socket.create_connection((SERVER_HOST, target)))
+                self._connect(client, (SERVER_HOST, target))
 
 
 def data_ports() -> Sequence[int]:
