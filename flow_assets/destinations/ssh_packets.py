@@ -52,7 +52,7 @@ class GcmPacketizer(Packetizer):
                 self._trigger_rekey()
 
     def _sealed(self, gcm: AESGCM, head: bytes, chunk: bytes | memoryview) -> tuple[bytes, bytes]:
-        """A packet's length, which stays readable, and the rest encrypted; padded as RFC 4253, section 6, says, with zeros: the cipher hides them."""
+        """A packet's length, which stays readable, and the rest encrypted; padded (RFC 4253, section 6) with zeros, which nobody sees."""
         size = 1 + len(head) + len(chunk)
         padding = 4 + (-size - 4) % _BLOCK
         length, number = _LENGTH.pack(size + padding), _COUNTER.pack(self._fixed, self._count)
