@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, BinaryIO
 
 from paramiko import Message, SFTPAttributes, SFTPClient, SSHException, Transport
@@ -65,13 +66,31 @@ class _Answers:
         self.came.append((number, kind, message))
 
 
+class _WriteRequest:
+    """A request to write some of a file, in memory that is used for all of them. ``room`` is where the data goes."""
+
+    def __init__(self, handle: bytes, size: int) -> None:
+        self._head = Struct(f">IBII{len(handle)}sQI")
+        self._handle = handle
+        self._bytes = memoryview(bytearray(self._head.size + size))
+        self.room = self._bytes[self._head.size :]
+
+    def filled(self, number: int, offset: int, size: int) -> memoryview:
+        """The request to write what is in the first ``size`` bytes of the room (``draft-ietf-secsh-filexfer-02``, section 6.4)."""
+        length = self._head.size - 4 + size
+        self._head.pack_into(self._bytes, 0, length, CMD_WRITE, number, len(self._handle), self._handle, offset, size)
+        return self._bytes[: self._head.size + size]
+
+
 class TransferClient(SFTPClient):
     """An sFTP session on a transport that is logged in.
 
     An OSError is an answer of the server that says no; an SSHException says that there is no answer, and none will come.
     """
 
-    # paramiko's own methods, which its type stubs leave out
+    # paramiko's own, which its type stubs leave out
+    _lock: Any
+    _expecting: Any
     _async_request: Callable[..., int]
     _request: Callable[..., tuple[int, Message]]
     _read_response: Callable[..., Any]
@@ -102,16 +121,25 @@ class TransferClient(SFTPClient):
 
     def write(self, handle: bytes, source: BinaryIO, request: int) -> int:
         """Write a file from its beginning, ``request`` bytes at a time, and close it; the number of bytes sent."""
-        answers, offset, waiting = _Answers(), 0, 0
+        answers, block, offset, waiting = _Answers(), _WriteRequest(handle, request), 0, 0
         with self._closing(handle):
-            while block := source.read(request):
-                self._async_request(answers, CMD_WRITE, handle, int64(offset), block)
-                offset, waiting = offset + len(block), waiting + 1
+            while size := source.readinto(block.room):  # type: ignore[attr-defined]  # whatever opens files has it
+                with _connection_lost():
+                    self._write_all(block.filled(self._expect(answers), offset, size))
+                offset, waiting = offset + size, waiting + 1
                 while waiting * request >= _UNDER_WAY or (waiting and self.sock.recv_ready()):
                     waiting -= self._written(answers)
             while waiting:
                 waiting -= self._written(answers)
         return offset
+
+    def _expect(self, answers: _Answers) -> int:
+        """The number of the next request, whose answer goes there."""
+        with self._lock:
+            number = self.request_number
+            self._expecting[number] = answers
+            self.request_number += 1
+        return number
 
     def _written(self, answers: _Answers) -> int:
         _, _, message = self._next(answers)
@@ -183,7 +211,7 @@ class TransferClient(SFTPClient):
 
     # paramiko's versions of the next two copy what is left over and over again: they cost a fifth of the speed
 
-    def _write_all(self, data: bytes) -> None:
+    def _write_all(self, data: bytes | memoryview) -> None:
         send_all(self.sock, data)
 
     def _read_all(self, size: int) -> bytes:
