@@ -1,8 +1,10 @@
 """What does one of our destinations take? Sends a file, or every file of a folder, in a process of its own.
 
-`python -m benchmarks.sending SPEC FROM FOLDER`: SPEC is a destination's spec as JSON, FOLDER where things go there. Connecting counts.
+`python -m benchmarks.sending SPEC FROM FOLDER`: SPEC is a destination's spec as JSON, FOLDER where things go there. Connecting counts; the
+files' hashes do not: a delivery knows them from writing the files.
 """
 
+import hashlib
 import json
 import sys
 import time
@@ -20,12 +22,18 @@ def main(text: str, what: str, folder: str) -> None:
 
     spec = TypeAdapter[Destination](Destination).validate_python(json.loads(text))
     files = sorted(Path(what).iterdir()) if Path(what).is_dir() else [Path(what)]
+    hashes = {file: _hash(file) for file in files}
     with open_destination(spec, Path("/nowhere")) as destination:
         wall, cpu = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(destination.senders) as senders:  # as a delivery does
-            list(senders.map(lambda file: destination.put(file, f"{folder}/{file.name}"), files))
+            list(senders.map(lambda file: destination.put(file, f"{folder}/{file.name}", hashes[file]), files))
         seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(json.dumps({"seconds": seconds, "cpu": cpu, "resident": own_peak()}))
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def _put_parts(destination: Destination, plan: DeliveryPlan, parts: Iterable[Par
 
 def _put_part(destination: Destination, plan: DeliveryPlan, part: Part, watch: "_Watch") -> File:
     path = plan.names.part(part.partition, part.number)
-    entry = destination.put(part.file, path)
+    entry = destination.put(part.file, path, part.sha256)
     if entry.bytes != part.bytes or entry.sha256 not in (None, part.sha256):
         raise RetryableError(f"destination {plan.flow.destination}: {path} did not arrive as it was sent — it is sent again")
     part.file.unlink()

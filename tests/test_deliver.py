@@ -203,10 +203,10 @@ def test_parts_are_sent_several_at_a_time_where_the_destination_lets_us(feed: Li
     class Several(MemoryDestination):
         senders = 4
 
-        def put(self, file: Path, path: str):  # type: ignore[no-untyped-def]
+        def put(self, file: Path, path: str, sha256: str | None = None):  # type: ignore[no-untyped-def]
             if path.endswith(".gz"):
                 both.wait()
-            return super().put(file, path)
+            return super().put(file, path, sha256)
 
     several = Several()
     delivered = deliver(line(tmp_path, source, several, feed.ledger), quarter(1), now=NOW)
@@ -218,10 +218,10 @@ def test_two_at_once_deliver_once_and_the_other_one_says_so(feed: Line, source: 
     entered, go_on = threading.Event(), threading.Event()
 
     class Slow(MemoryDestination):
-        def put(self, file: Path, path: str):  # type: ignore[no-untyped-def]
+        def put(self, file: Path, path: str, sha256: str | None = None):  # type: ignore[no-untyped-def]
             entered.set()
             go_on.wait(20)
-            return super().put(file, path)
+            return super().put(file, path, sha256)
 
     slow = Slow()
     first = line(tmp_path, source, slow, feed.ledger)

@@ -13,7 +13,7 @@ from flow_assets.destinations.s3 import S3Bucket
 from flow_assets.destinations.s3_client import s3_client
 from flow_assets.errors import PermanentError, RetryableError
 from flow_assets.spec.destination import S3Destination
-from flow_assets.testing.destination_files import LocalFiles, paths, sample
+from flow_assets.testing.destination_files import LocalFiles, assert_entry, paths, sample
 from flow_assets.testing.faults import CuttingProxy
 from tests.servers.process import files_below
 from tests.servers.s3 import S3Server, rclone
@@ -89,11 +89,38 @@ def test_a_large_upload_that_was_cut_is_put_again_and_leaves_no_parts(moto_serve
 
 
 @pytest.mark.parametrize("lie", [{"ContentLength": 1}, {"Metadata": {"Sha256": "0" * 64}}])
-def test_an_object_that_is_not_what_was_sent_is_removed(moto_server: S3Server, bucket: str, local: LocalFiles, lie: dict[str, Any]) -> None:
-    destination = Hooked(moto_server, bucket, "after-call.s3.HeadObject", lambda parsed, **_: parsed.update(lie)).destination
+@pytest.mark.parametrize("checksum", [{}, {"ChecksumCRC32": "AAAAAA=="}], ids=["says no checksum", "says another checksum"])
+def test_an_object_that_is_not_what_was_sent_is_removed(
+    moto_server: S3Server, bucket: str, local: LocalFiles, lie: dict[str, Any], checksum: dict[str, str]
+) -> None:
+    def mislead(model: Any, parsed: dict[str, Any], **_: Any) -> None:
+        parsed.pop("ChecksumCRC32", None)
+        parsed.update(lie if model.name == "HeadObject" else checksum)
+
+    destination = Hooked(moto_server, bucket, "after-call.s3", mislead).destination
     with pytest.raises(RetryableError, match="not what was sent"):
         destination.put(local.file(b"content"), "file.csv")
     assert objects(moto_server, bucket) == set()
+
+
+def test_a_store_that_answers_with_the_checksum_of_what_it_has_is_not_asked_again(
+    moto_server: S3Server, bucket: str, local: LocalFiles
+) -> None:
+    asked: list[str] = []
+    destination = Hooked(moto_server, bucket, "before-call.s3", lambda model, **_: asked.append(model.name)).destination
+    entry = destination.put(local.file(b"content"), "file.csv")
+    assert asked == ["PutObject"]
+    assert_entry(entry, "file.csv", b"content")
+    destination.put(local.file(sample(LARGE)), "large.csv")
+    assert asked[-1] == "HeadObject"
+
+
+def test_a_hash_that_is_known_is_kept_and_not_made_again(moto_server: S3Server, bucket: str, local: LocalFiles) -> None:
+    for size in (1, LARGE):
+        s3_bucket(moto_server, bucket).put(local.file(sample(size)), "file.csv", "f" * 64)
+        entry = s3_bucket(moto_server, bucket).stat("file.csv")
+        assert entry is not None
+        assert entry.sha256 == "f" * 64
 
 
 def test_an_object_that_changes_on_its_way_back_is_not_kept(moto_server: S3Server, bucket: str, local: LocalFiles) -> None:

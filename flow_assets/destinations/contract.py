@@ -59,10 +59,11 @@ class Destination(Protocol):
     senders: int
     """How many threads may put files at a time."""
 
-    def put(self, file: Path, path: str) -> Entry:
+    def put(self, file: Path, path: str, sha256: str | None = None) -> Entry:
         """Send a local file, replacing what is there. Others see the whole file under ``path`` or none of it.
 
-        Folders are created. What arrived is verified: its size, and its hash where the destination can tell.
+        Folders are created. What arrived is verified: its size, and its hash where the destination can tell. ``sha256`` (hex) is the
+        file's, if it is known already: a destination that keeps the hash with the file need not read it for that.
         A failed put leaves nothing under ``path`` (an earlier whole file may stay) and removes what it began, where it still can.
         """
 

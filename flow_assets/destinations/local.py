@@ -44,7 +44,7 @@ class LocalFolder:
         self.name = spec.name
         self._root = Path(os.path.abspath(project / spec.root))  # noqa: PTH100  # resolve() would follow links
 
-    def put(self, file: Path, path: str) -> Entry:
+    def put(self, file: Path, path: str, sha256: str | None = None) -> Entry:  # noqa: ARG002  # it is hashed while it is copied
         with file.open("rb") as source, self._errors(f"write {path}"):
             target = self._inside(checked_path(path))
             _make(target.parent)

@@ -41,8 +41,8 @@ class Retrying:
         self._attempts = attempts
         self._sleep = sleep
 
-    def put(self, file: Path, path: str) -> Entry:
-        return self._try(lambda: self._destination.put(file, path))
+    def put(self, file: Path, path: str, sha256: str | None = None) -> Entry:
+        return self._try(lambda: self._destination.put(file, path, sha256))
 
     def stat(self, path: str) -> Entry | None:
         return self._try(lambda: self._destination.stat(path))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _NO_REGION = "us-east-1"
+_USER_AGENT = f"flow_assets/{version('flow_assets')}"
+"""Who a store's log says that we are. The library's own description of itself takes a tenth of the time of a small request."""
 
 
 def s3_client(spec: S3Destination, environ: Mapping[str, str] | None = None) -> Callable[[], "S3Client"]:
@@ -56,6 +59,7 @@ def _config(spec: S3Destination) -> Config:
         retries={"mode": "standard", "total_max_attempts": 2},
         request_checksum_calculation=spec.checksum,
         response_checksum_validation=spec.checksum,
+        user_agent=_USER_AGENT,
     )
 
 

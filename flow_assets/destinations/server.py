@@ -96,7 +96,7 @@ class Server(ABC):
     def _explained(self, doing: str, error: Exception) -> FlowError:
         """The same as one of ours: what was being done, what went wrong, what to do."""
 
-    def put(self, file: Path, path: str) -> Entry:
+    def put(self, file: Path, path: str, sha256: str | None = None) -> Entry:  # noqa: ARG002  # a server keeps no hashes
         temporary = temporary_path(checked_path(path))
         with file.open("rb") as source, self._session(f"put {path}") as session:
             try:

@@ -129,10 +129,10 @@ class SftpServer(Server):
         self._transport: paramiko.Transport | None = None
         self._guessing = self._proven = self._small = False
 
-    def put(self, file: Path, path: str) -> Entry:
+    def put(self, file: Path, path: str, sha256: str | None = None) -> Entry:
         """As the contract says. A server that has not said which requests it takes is tried with large ones, then with small ones."""
         try:
-            entry = super().put(file, path)
+            entry = super().put(file, path, sha256)
         except RetryableError:
             if not self._guessing or file.stat().st_size <= SMALL_REQUEST:
                 raise

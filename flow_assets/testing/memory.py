@@ -39,7 +39,7 @@ class MemoryDestination:
         self._faults[operation, self._counts.get(operation, 0) + at] = (error, after)
         return self
 
-    def put(self, file: Path, path: str) -> Entry:
+    def put(self, file: Path, path: str, sha256: str | None = None) -> Entry:  # noqa: ARG002  # it hashes what is there
         def do() -> Entry:
             temporary = temporary_path(path)
             with file.open("rb") as source:

@@ -91,14 +91,17 @@ def _role(iam: Any, name: str) -> str:
 
 
 @contextmanager
-def rclone(folder: Path, log: Path, tls: bool = False) -> Iterator[S3Server]:
-    """rclone serving a folder: a bucket is a folder, an object a file. With TLS it refuses checksums that trail the content."""
+def rclone(folder: Path, log: Path, tls: bool = False, etag_hash: str = "MD5") -> Iterator[S3Server]:
+    """rclone serving a folder: a bucket is a folder, an object a file. With TLS it refuses checksums that trail the content.
+
+    To answer a HEAD it reads the whole file for its MD5, unless ``etag_hash`` is another one, or ``none``.
+    """
     key, secret = "rclone-key", f"rclone-secret-{uuid.uuid4().hex}"
     pem = certificate(log.parent) if tls else None
     program = str(Path(sys.executable).with_name("rclone"))
 
     def command(port: int) -> list[str]:
-        serve = [program, "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}"]
+        serve = [program, "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}", "--etag-hash", etag_hash]
         return [*serve, *(["--cert", str(pem), "--key", str(pem)] if pem else []), str(folder)]
 
     with running(command, log) as port:
