@@ -101,8 +101,8 @@ def rclone(folder: Path, log: Path, tls: bool = False, etag_hash: str = "MD5") -
     program = str(Path(sys.executable).with_name("rclone"))
 
     def command(port: int) -> list[str]:
-        serve = [program, "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}", "--etag-hash", etag_hash]
-        return [*serve, *(["--cert", str(pem), "--key", str(pem)] if pem else []), str(folder)]
+        serve = [program, "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{key},{secret}"]
+        return [*serve, "--etag-hash", etag_hash, *(["--cert", str(pem), "--key", str(pem)] if pem else []), str(folder)]
 
     with running(command, log) as port:
         yield S3Server(f"http{'s' if tls else ''}://127.0.0.1:{port}", key, secret, certificate=str(pem) if pem else None)
