@@ -10,6 +10,9 @@ import click
 from flow_assets.commands import Folders, Moment, as_json, command, failures, flows, interval_of, known, project
 from flow_assets.spec.load import load_specs
 
+_MANY = 1_000
+"""So many intervals at a time are said beforehand: ten days of quarter hours."""
+
 
 @command
 @click.argument("flow")
@@ -36,6 +39,12 @@ def deliver(
         )
         if at and at > now:
             raise click.UsageError(f"the interval that ends at {at.isoformat()} has not ended yet")
+        if len(wanted) > _MANY:
+            click.echo(
+                f"{flow}: {len(wanted):,} intervals are due, those without rows among them, from {wanted[0].start:%Y-%m-%d %H:%M} to"
+                f" {wanted[-1].end:%Y-%m-%d %H:%M} UTC — to leave the past out, set a later `start` in flows/{flow}.yaml",
+                err=True,
+            )
         with progress_of(flow, len(wanted)) as begin:
             for interval in wanted:
                 result = deliver_interval(line, interval, now=datetime.now(UTC), again=again, progress=begin(interval.key))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from flow_assets import cli
 from flow_assets.cli import flows
 from tests.delta_tables import commit
 from tests.lines import FLOW, START, events, write_specs
@@ -78,6 +79,17 @@ def test_deliver_makes_every_missing_interval_and_then_nothing(project: Path) ->
     [flow] = json.loads(run("list", "--json").stdout)
     assert flow["delivered_until"] == "2026-01-01T11:00:00.000000Z"
     assert "feed" in run("list").stdout
+
+
+def test_deliver_says_beforehand_that_very_much_is_due(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_MANY", 3)
+    result = run("deliver", "feed", "--until", "2026-01-01T11:00:00Z", "--json")
+    assert len(json.loads(result.stdout)) == 4
+    assert result.stderr == (
+        "feed: 4 intervals are due, those without rows among them, from 2026-01-01 10:00 to 2026-01-01 11:00 UTC"
+        " — to leave the past out, set a later `start` in flows/feed.yaml\n"
+    )
+    assert run("deliver", "feed", "--until", "2026-01-01T11:45:00Z").stderr == ""
 
 
 def test_list_says_how_late_rows_were_and_how_complete_that_makes_the_newest_hour(project: Path) -> None:
