@@ -83,8 +83,13 @@ class Reading:
         return relation
 
     def attach_stretches(self, columns: Sequence[str]) -> list[str]:
-        """The same, of one stretch of rows after the other; all of them if duplicates are marked, which this connection alone knows."""
-        if self.duplicates is not None:
+        """The same, of one stretch of rows after the other.
+
+        All of them if duplicates are marked, which this connection alone knows, or if the engine has one thread, as for very many columns:
+        to plan a query for each stretch would gain nothing.
+        """
+        [(threads,)] = self.engine.execute("SELECT current_setting('threads')").fetchall()
+        if self.duplicates is not None or threads == 1:
             return [self.attach(columns)]
         return self._attached(columns, lambda wanted: self.scan.attach_stretches(self.engine, wanted))
 

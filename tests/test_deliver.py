@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from flow_assets.deliver import deliver, plan_interval
@@ -13,7 +14,7 @@ from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report
 from flow_assets.ledger.store import Ledger
 from flow_assets.project import Project
-from flow_assets.reading import Line
+from flow_assets.reading import Line, Reading
 from flow_assets.sources import parquet_scan
 from flow_assets.spec.load import load_specs
 from flow_assets.testing.memory import MemoryDestination
@@ -343,3 +344,14 @@ def test_the_bytes_are_the_same_whatever_the_rows_are_cut_into(tmp_path: Path, m
         sent.append([(file.path, file.rows, file.sha256) for file in manifest.files])
     assert sent[0] == sent[1]
     assert sum(rows for _, rows, _ in sent[0]) == 24
+
+
+@pytest.mark.parametrize(("threads", "stretches"), [(1, 1), (2, 4)])
+def test_one_thread_reads_all_rows_by_one_query(threads: int, stretches: int) -> None:
+    class Scan:
+        attach = staticmethod(lambda _, columns: "rows")
+        attach_stretches = staticmethod(lambda _, columns: ["rows"] * 4)
+
+    with duckdb.connect(config={"threads": threads}) as engine:
+        reading = Reading(engine, Scan(), (), (None, 1))  # type: ignore[arg-type]
+        assert reading.attach_stretches(["n"]) == ["rows"] * stretches
