@@ -15,14 +15,13 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from isal import igzip
 
+from flow_assets.stages.compress import gzip_member
 from flow_assets.stages.parts import Part, PartFile
 
 BLOCK_BYTES: Final = 1 << 20
 _BLOCKS_AT_ONCE: Final = 8
 _PENDING_BLOCKS: Final = 2
-_GZIP_LEVEL: Final = 1
 
 
 class Compressor:
@@ -53,7 +52,7 @@ class TextWriter:
 
     def __init__(self, spool: Path, partition: str, header: bytes, gzip: bool, max_bytes: int | None, compressor: Compressor) -> None:
         self._spool, self._partition, self._compressor = spool, partition, compressor
-        self._encode: Callable[[bytes], bytes] = _gzip if gzip else bytes
+        self._encode: Callable[[bytes], bytes] = gzip_member if gzip else bytes
         self._header = self._encode(header) if header else b""
         self._max_bytes = max_bytes
         self._block_bytes = min(BLOCK_BYTES, max_bytes // 4) if max_bytes else BLOCK_BYTES
@@ -108,10 +107,6 @@ class TextWriter:
         part = PartFile(self._spool, self._partition, self._number)
         part.write(self._header)
         return part
-
-
-def _gzip(data: bytes) -> bytes:
-    return bytes(igzip.compress(data, _GZIP_LEVEL, mtime=0))
 
 
 def _line_ends(lines: "pa.Array[Any]") -> "tuple[np.ndarray[Any, Any], memoryview]":
