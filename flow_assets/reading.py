@@ -85,11 +85,10 @@ class Reading:
     def attach_stretches(self, columns: Sequence[str]) -> list[str]:
         """The same, of one stretch of rows after the other.
 
-        All of them if duplicates are marked, which this connection alone knows, or if the engine has one thread, as for very many columns:
+        All of them if duplicates are marked, which this connection alone knows, or if so many columns are read that one thread makes lines:
         to plan a query for each stretch would gain nothing.
         """
-        [(threads,)] = self.engine.execute("SELECT current_setting('threads')").fetchall()
-        if self.duplicates is not None or threads == 1:
+        if self.duplicates is not None or threads_for(len(columns)) == 1:
             return [self.attach(columns)]
         return self._attached(columns, lambda wanted: self.scan.attach_stretches(self.engine, wanted))
 
@@ -119,7 +118,7 @@ class Reading:
 def open_reading(line: Line, cursors: tuple[Cursor, Cursor], spool: Path) -> Iterator[Reading]:
     """The rows between two cursors, ready to be queried."""
     columns, later = _fitting_columns(line, cursors[1])
-    with _between(line, cursors, spool, _threads(line, columns)) as (engine, scan):
+    with _between(line, cursors, spool, _delivered(line, columns)) as (engine, scan):
         yield _judged(line, Reading(engine, scan, (*columns, *later), cursors, later=later), spool)
 
 
@@ -128,7 +127,7 @@ def open_reading_of_span(line: Line, span: Interval, as_of: Cursor, spool: Path)
     """The rows of a span of event time as of a cursor, ready to be queried."""
     columns, later = _fitting_columns(line, as_of)
     event_time = event_time_column(line.specs.sources[line.flow.source].columns, (*columns, *later))
-    with locked(spool, _around(line, span, as_of), _threads(line, columns)) as (engine, scan):
+    with locked(spool, _around(line, span, as_of), _delivered(line, columns), line.flow.deduplicate is None) as (engine, scan):
         yield _judged(line, Reading(engine, scan, (*columns, *later), (None, as_of), happened_within(event_time, span), later), spool)
 
 
@@ -182,15 +181,16 @@ def _comparison(line: Line, available: Sequence[Column]) -> duplicates.Compariso
     return None if rule is None else duplicates.Comparison(line.flow, rule, line.specs.sources[line.flow.source].columns, available)
 
 
-def _threads(line: Line, columns: Sequence[Column]) -> int:
-    return threads_for(len(selected_columns(line.flow, columns, line.specs.sources[line.flow.source].unavailable)))
+def _delivered(line: Line, columns: Sequence[Column]) -> int:
+    """How many of the columns the flow delivers."""
+    return len(selected_columns(line.flow, columns, line.specs.sources[line.flow.source].unavailable))
 
 
-def _between(line: Line, cursors: tuple[Cursor, Cursor], spool: Path, threads: int) -> AbstractContextManager[Locked]:
+def _between(line: Line, cursors: tuple[Cursor, Cursor], spool: Path, columns: int) -> AbstractContextManager[Locked]:
     """The rows between two cursors: those that are open already, unless the flow would leave its notes on duplicates among them."""
     if line.shared is None or line.flow.deduplicate is not None:
-        return locked(spool, line.source.inserted_between(*cursors), threads)
-    return line.shared.between(line.source, *cursors, spool, threads)
+        return locked(spool, line.source.inserted_between(*cursors), columns, line.flow.deduplicate is None)
+    return line.shared.between(line.source, *cursors, spool, columns)
 
 
 def _fitting_columns(line: Line, at: Cursor) -> tuple[tuple[Column, ...], tuple[Column, ...]]:

@@ -16,7 +16,7 @@ import duckdb
 
 from flow_assets.plan.cursors import Cursor
 from flow_assets.sources.contract import Scan, Source
-from flow_assets.stages.engine import lock, open_engine
+from flow_assets.stages.engine import lock, open_engine, threads_for
 
 MOST_OPEN: Final = 2
 """Sets of rows that are kept open: flows of two sources may take turns."""
@@ -27,10 +27,16 @@ Key = tuple[str, Cursor, Cursor, int]
 
 
 @contextmanager
-def locked(spool: Path, rows: AbstractContextManager[Scan], threads: int | None = None) -> Iterator[Locked]:
-    """A scan in an engine of its own, which spills to ``spool``."""
-    with open_engine(spool, threads) as engine, rows as scan:
+def locked(spool: Path, rows: AbstractContextManager[Scan], columns: int = 1, in_stretches: bool = False) -> Iterator[Locked]:
+    """A scan in an engine of its own, which spills to ``spool``; so many ``columns`` of it are delivered.
+
+    ``in_stretches``: by queries side by side, each of a stretch of rows, where there are several. Then the engine has no threads of its
+    own: who waits for one of these keeps a core busy.
+    """
+    with open_engine(spool, threads_for(columns)) as engine, rows as scan:
         scan.prepare(engine)
+        if in_stretches and scan.stretches(columns) > 1:
+            engine.execute("SET threads = 1")
         lock(engine, scan.paths)
         yield engine, scan
 
@@ -51,18 +57,18 @@ class Shared:
         return self._sources[name]
 
     @contextmanager
-    def between(self, source: Source, after: Cursor, upto: Cursor, spool: Path, threads: int) -> Iterator[Locked]:
+    def between(self, source: Source, after: Cursor, upto: Cursor, spool: Path, columns: int) -> Iterator[Locked]:
         """The source's rows between two cursors. After any failure they are opened anew.
 
         Those that may not stay open, as they would keep others from writing, or that another thread is reading are opened in ``spool``.
         """
         if not source.may_stay_open or not self._busy.acquire(blocking=False):
-            with locked(spool, source.inserted_between(after, upto), threads) as alone:
+            with locked(spool, source.inserted_between(after, upto), columns, in_stretches=True) as alone:
                 yield alone
             return
-        key = (source.name, after, upto, threads)
+        key = (source.name, after, upto, threads_for(columns))
         try:
-            opened, held = self._rows.pop(key) if key in self._rows else self._opened(source, after, upto, threads)
+            opened, held = self._rows.pop(key) if key in self._rows else self._opened(source, after, upto, columns)
             try:
                 yield opened
             except BaseException:
@@ -81,13 +87,13 @@ class Shared:
             finally:
                 self._busy.release()
 
-    def _opened(self, source: Source, after: Cursor, upto: Cursor, threads: int) -> tuple[Locked, ExitStack]:
+    def _opened(self, source: Source, after: Cursor, upto: Cursor, columns: int) -> tuple[Locked, ExitStack]:
         self._let_go(MOST_OPEN - 1)
         self._spool.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             folder = Path(tempfile.mkdtemp(prefix="shared-", dir=self._spool))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            opened = stack.enter_context(locked(folder, source.inserted_between(after, upto), threads))
+            opened = stack.enter_context(locked(folder, source.inserted_between(after, upto), columns, in_stretches=True))
             return opened, stack.pop_all()
 
     def _let_go(self, most: int) -> None:

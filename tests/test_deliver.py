@@ -15,6 +15,7 @@ from flow_assets.ledger.report import parse_report
 from flow_assets.ledger.store import Ledger
 from flow_assets.project import Project
 from flow_assets.reading import Line, Reading
+from flow_assets.shared import locked
 from flow_assets.sources import parquet_scan
 from flow_assets.spec.load import load_specs
 from flow_assets.testing.memory import MemoryDestination
@@ -346,12 +347,32 @@ def test_the_bytes_are_the_same_whatever_the_rows_are_cut_into(tmp_path: Path, m
     assert sum(rows for _, rows, _ in sent[0]) == 24
 
 
-@pytest.mark.parametrize(("threads", "stretches"), [(1, 1), (2, 4)])
-def test_one_thread_reads_all_rows_by_one_query(threads: int, stretches: int) -> None:
+@pytest.mark.parametrize(("cores", "columns", "stretches"), [(1, 1, 1), (2, 1, 4), (2, 1_402, 1)])
+def test_rows_that_one_thread_makes_lines_of_are_read_by_one_query(
+    cores: int, columns: int, stretches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Scan:
         attach = staticmethod(lambda _, columns: "rows")
         attach_stretches = staticmethod(lambda _, columns: ["rows"] * 4)
 
-    with duckdb.connect(config={"threads": threads}) as engine:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    with duckdb.connect() as engine:
         reading = Reading(engine, Scan(), (), (None, 1))  # type: ignore[arg-type]
-        assert reading.attach_stretches(["n"]) == ["rows"] * stretches
+        assert reading.attach_stretches([f"c{number}" for number in range(columns)]) == ["rows"] * stretches
+
+
+@pytest.mark.parametrize(("cells", "in_stretches", "threads"), [(1, True, 1), (10**9, True, 2), (1, False, 2)])
+def test_an_engine_whose_rows_are_read_in_stretches_has_no_threads_of_its_own(
+    cells: int, in_stretches: bool, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(parquet_scan, "CELLS_PER_STRETCH", cells)
+    for minute in (1, 2):
+        commit(tmp_path / "data/events", events((minute, minute)), START + timedelta(minutes=minute))
+    write_specs(tmp_path, FLOW)
+    project = Project.open(load_specs(tmp_path / "flow_specs"), tmp_path / ".flows")
+    with project.line("feed") as feed:
+        rows = feed.source.inserted_between(*(feed.source.cursor_at(START + timedelta(minutes=at)) for at in (0, 5)))
+        with locked(tmp_path / "spool", rows, 3, in_stretches) as (engine, _):
+            assert engine.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
+    project.ledger.close()

@@ -59,6 +59,9 @@ class Scan(Protocol):
             PermanentError: the source has no such column.
         """
 
+    def stretches(self, columns: int) -> int:
+        """How many stretches of rows ``attach_stretches`` would give with so many columns."""
+
     def attach_stretches(self, engine: DuckDBPyConnection, columns: Sequence[str]) -> list[str]:
         """The same in FROM clauses of one stretch of rows after the other, which cursors of the engine may read side by side.
 

@@ -65,6 +65,9 @@ class DuckDBScan:
         engine.register(_RELATION, rows)
         return _RELATION
 
+    def stretches(self, columns: int) -> int:  # noqa: ARG002  # the engine reads them all from one stream
+        return 1
+
     def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> list[str]:
         return [self.attach(engine, columns)]
 

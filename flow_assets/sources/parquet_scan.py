@@ -101,8 +101,14 @@ class ParquetScan:
     def attach(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> str:  # noqa: ARG002  # the engine reads files by itself
         return self._rows_of(self._files, columns)
 
+    def stretches(self, columns: int) -> int:
+        return len(self._stretches(columns))
+
     def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> list[str]:  # noqa: ARG002
-        return [self._rows_of(files, columns) for files in _stretches(self._files, CELLS_PER_STRETCH // (len(columns) + 1))]
+        return [self._rows_of(files, columns) for files in self._stretches(len(columns))]
+
+    def _stretches(self, columns: int) -> list[Sequence[DataFile]]:
+        return list(_stretches(self._files, CELLS_PER_STRETCH // (columns + 1)))
 
     def _rows_of(self, of: Sequence[DataFile], columns: Sequence[str]) -> str:
         numbered = [f"CAST(file_index AS INTEGER) AS {FILE}"] if FILE in columns else []

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,12 +18,12 @@ from flow_assets.plan.partitions import ALL, LENGTHS, UNKNOWN, partition_bounds,
 from flow_assets.spec.flow import Flow, ParquetFormat, PartitionBy
 from flow_assets.spec.source import SourceColumns
 from flow_assets.stages.columnar import ParquetWriter
-from flow_assets.stages.engine import engine_errors
+from flow_assets.stages.engine import engine_errors, threads_for
 from flow_assets.stages.filing import grouped
 from flow_assets.stages.lines import header, lines
 from flow_assets.stages.parts import Part
 from flow_assets.stages.shape import BUCKET, UNKNOWN_BUCKET, columns_needed, rows_query
-from flow_assets.stages.split import Writer, ahead, by_bucket, split
+from flow_assets.stages.split import Writer, by_bucket, split
 from flow_assets.stages.stretches import in_order
 from flow_assets.stages.text import BLOCK_BYTES, Compressor, TextWriter
 from flow_assets.stages.values import column_typed, identifier
@@ -62,28 +62,29 @@ def encode(
     relations = attach(columns_needed(flow, source, plan.columns, available))
     queries = [_query(flow, source, moment, relation, plan.columns) for relation in relations]
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4), thread_name_prefix="encode") as pool, engine_errors(f"flow {flow.name}: encode"):
-        schema, batches = _executed(engine, queries, max(2048, _CELLS_PER_BATCH // (len(plan.columns) + 1)))
-        batches = ahead(_heard(batches, on_rows))
+        schema, batches = _executed(engine, queries, len(plan.columns))
+        batches = _heard(batches, on_rows)
         if not _fits(plan):
-            batches = ahead(grouped(batches, by_bucket, spool / "filed"))
+            filed = grouped(batches, by_bucket, spool / "filed")
+            batches = in_order([lambda: nullcontext(filed)], 1)
         compressor = Compressor(pool)
         yield from split(batches, expected, lambda bucket: _writer(plan, bucket, schema.remove(0), spool, compressor))
 
 
-def _executed(engine: duckdb.DuckDBPyConnection, queries: Sequence[str], rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """What queries give, in their order: the schema, and batches of about so many rows. Several run at a time, if threads are there."""
+def _executed(engine: duckdb.DuckDBPyConnection, queries: Sequence[str], columns: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """What queries give, in their order: the schema, and batches, which threads of ours fetch. Several queries run at a time."""
+    rows = max(2048, _CELLS_PER_BATCH // (columns + 1))
     if len(queries) == 1:
         reader = engine.execute(queries[0]).to_arrow_reader(rows)
-        return reader.schema, iter(reader)
+        return reader.schema, in_order([lambda: nullcontext(iter(reader))], 1)
 
     @contextmanager
     def executed(query: str) -> Iterator[Iterator[pa.RecordBatch]]:
         with engine.cursor() as cursor:
             yield iter(cursor.execute(query).to_arrow_reader(rows))
 
-    [(threads,)] = engine.execute("SELECT current_setting('threads')").fetchall()
     schema = engine.execute(f"{queries[0]} LIMIT 0").to_arrow_table().schema
-    return schema, in_order([partial(executed, query) for query in queries], threads)
+    return schema, in_order([partial(executed, query) for query in queries], threads_for(columns))
 
 
 def event_time_column(source: SourceColumns, available: Sequence[Column]) -> Column:

@@ -61,15 +61,6 @@ def _finished(writer: Writer) -> list[Part]:
     return list(writer.finish())
 
 
-def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same batches: while one is worked on, a thread of its own fetches the next."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
-
-
 def by_bucket(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The batch cut by bucket; within a bucket rows keep their order."""
     buckets = batch.column(0).to_numpy(zero_copy_only=False)

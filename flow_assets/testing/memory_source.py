@@ -45,6 +45,9 @@ class MemoryScan:
         engine.register("memory_rows", self._rows.select([known[column.lower()] for column in columns]))
         return "memory_rows"
 
+    def stretches(self, columns: int) -> int:  # noqa: ARG002  # the engine reads them all from one stream
+        return 1
+
     def attach_stretches(self, engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> list[str]:
         return [self.attach(engine, columns)]
 
