@@ -4,13 +4,12 @@ Built this way a line takes less than the engine's own CSV writer, and mostly-nu
 (``benchmarks/RESULTS.md``), because nulls cost next to nothing.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flow_assets.plan.columns import Column
 from flow_assets.spec.flow import CsvFormat, NdjsonFormat
-from flow_assets.stages.values import column_json, column_text, identifier, is_nested, is_text, literal
+from flow_assets.stages.values import column_json, column_text, identifier, is_nested, is_text, json_name, literal
 
 
 @dataclass(frozen=True)
@@ -36,31 +35,30 @@ def header(format_: CsvFormat | NdjsonFormat, columns: Sequence[Column]) -> byte
 def _csv_lines(columns: Sequence[Column], delimiter: str) -> Lines:
     named = [(f"f{number}", column) for number, column in enumerate(columns)]
     inner = tuple((name, column_text(column) if is_nested(column) else identifier(column.name)) for name, column in named)
-    line = ", ".join(_csv_field(name, column, delimiter) for name, column in named)
-    if len(columns) == 1:  # an empty line would be no row: a lone null field is written as an empty string
-        line = f"CASE WHEN {line} = '' THEN '\"\"' ELSE {line} END"
-    return Lines(f"concat_ws({literal(delimiter)}, {line}) || '\n'", inner)
+    fields = [_csv_field(name, column, delimiter) for name, column in named]
+    if len(fields) == 1:  # an empty line would be no row: a lone null field is written as an empty string
+        fields = [f"coalesce({fields[0]}, '\"\"')"]
+    between = f", {literal(delimiter)}, "
+    return Lines(f"concat({between.join(fields)}, '\n')", inner)  # to concat a null is nothing
 
 
 def _csv_field(name: str, column: Column, delimiter: str) -> str:
-    """``name`` has the column's value; of a nested one its text."""
+    """Null where the value is null. ``name`` has the column's value; of a nested one its text."""
     if not is_text(column):
-        return f"coalesce({column_text(Column(name, column.type))}, '')"
-    text = name if is_nested(column) else column_text(Column(name, column.type))
-    special = " OR ".join(f"contains({text}, {literal(mark)})" for mark in (delimiter, '"', "\n", "\r"))
+        return column_text(Column(name, column.type))
+    nested = is_nested(column)  # its text is JSON: neither empty nor of several lines
+    text = name if nested else column_text(Column(name, column.type))
+    marks = ('"', delimiter) if nested else (delimiter, '"', "\n", "\r")
+    special = " OR ".join([*([] if nested else [f"{text} = ''"]), *(f"contains({text}, {literal(mark)})" for mark in marks)])
     quoted = f"'\"' || replace({text}, '\"', '\"\"') || '\"'"
-    return f"CASE WHEN {text} IS NULL THEN '' WHEN {text} = '' OR {special} THEN {quoted} ELSE {text} END"
+    return f"CASE WHEN {special} THEN {quoted} ELSE {text} END"
 
 
 def _ndjson_lines(columns: Sequence[Column]) -> Lines:
     named = [(f"f{number}", column) for number, column in enumerate(columns)]
     inner = tuple((name, identifier(column.name)) for name, column in named)
-    fields = ", ".join(f"{literal(_json_name(column.name))} || {column_json(Column(name, column.type))}" for name, column in named)
+    fields = ", ".join(f"{literal(json_name(column.name))} || {column_json(Column(name, column.type))}" for name, column in named)
     return Lines(f"'{{' || concat_ws(',', {fields}) || '}}\n'", inner)
-
-
-def _json_name(name: str) -> str:
-    return json.dumps(name, ensure_ascii=False) + ":"
 
 
 def _quoted_name(name: str, delimiter: str) -> str:

@@ -5,6 +5,7 @@ are ``NaN``, ``Infinity``, ``-Infinity``, in JSON as strings (the ProtoJSON rule
 and maps are JSON. Every expression is null where the value is null.
 """
 
+import json
 from functools import cache
 from typing import cast
 
@@ -30,6 +31,11 @@ def identifier(name: str) -> str:
 def literal(text: str) -> str:
     """A quoted SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def json_name(name: str) -> str:
+    """What begins a field of a JSON object."""
+    return json.dumps(name, ensure_ascii=False) + ":"
 
 
 def column_text(column: Column) -> str:
@@ -92,7 +98,7 @@ def _text(value: str, kind: DuckDBPyType, depth: int) -> str:
             text = f"strftime({as_timestamp(value, time)}, '{_TIME_FORMAT}')"
             return f"coalesce({text}, {value}::VARCHAR)" if time == "timestamp with time zone" else text
         case number if number in _FLOATS:
-            return f"CASE WHEN isfinite({value}) THEN {value}::VARCHAR ELSE {_not_finite(value)} END"
+            return _number(value, '')
         case "blob":
             return f"base64({value})"
         case nested if nested in _NESTED or nested == "union":
@@ -109,7 +115,7 @@ def _json(value: str, kind: DuckDBPyType, depth: int) -> str:
         case number if number in _PLAIN_NUMBERS:
             return f"{value}::VARCHAR"
         case number if number in _FLOATS:
-            return f"CASE WHEN isfinite({value}) THEN {value}::VARCHAR ELSE '\"' || {_not_finite(value)} || '\"' END"
+            return _number(value, '"')
         case "list" | "array":
             return _json_list(value, _children(kind)[0][1], depth)
         case "struct":
@@ -158,7 +164,7 @@ def _json_struct(value: str, kind: DuckDBPyType, depth: int) -> str:
     fields = []
     for name, child in _children(kind):
         field = _json(f"struct_extract({value}, {literal(name)})", child, depth)
-        fields.append(f"to_json({literal(name)})::VARCHAR || ':' || coalesce({field}, 'null')")
+        fields.append(f"{literal(json_name(name))} || coalesce({field}, 'null')")
     return f"CASE WHEN {value} IS NOT NULL THEN '{{' || concat_ws(',', {', '.join(fields)}) || '}}' END"
 
 
@@ -171,8 +177,13 @@ def _json_map(value: str, kind: DuckDBPyType, depth: int) -> str:
     return f"'{{' || array_to_string({entries}, ',') || '}}'"
 
 
-def _not_finite(value: str) -> str:
-    return f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' WHEN {value} < 0 THEN '-Infinity' END"
+def _number(value: str, mark: str) -> str:
+    """A float as text; ``mark`` stands around what is no number."""
+    nan, more, less = (literal(f"{mark}{name}{mark}") for name in ("NaN", "Infinity", "-Infinity"))
+    return (
+        f"CASE WHEN isfinite({value}) THEN {value}::VARCHAR WHEN isnan({value}) THEN {nan}"
+        f" WHEN {value} > 0 THEN {more} WHEN {value} < 0 THEN {less} END"
+    )
 
 
 def _children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
