@@ -98,7 +98,7 @@ def _text(value: str, kind: DuckDBPyType, depth: int) -> str:
             text = f"strftime({as_timestamp(value, time)}, '{_TIME_FORMAT}')"
             return f"coalesce({text}, {value}::VARCHAR)" if time == "timestamp with time zone" else text
         case number if number in _FLOATS:
-            return _number(value, '')
+            return _number(value, "")
         case "blob":
             return f"base64({value})"
         case nested if nested in _NESTED or nested == "union":
