@@ -10,6 +10,7 @@ from benchmarks.data import DAY, START, Table, happened, make_plain, write_specs
 
 OURS = "flow_assets"
 AGAIN = "flow_assets, regeneration"
+PLAINLY = "flow_assets, of the rows below"
 DUCKDB = "DuckDB COPY"
 LIMIT = "limit: engine's CSV, then gzip on every core"
 READ = "limit: engine reads the same columns"
@@ -60,16 +61,19 @@ PEERS = {
 
 
 def peers(table: Table, format_: str, names: Iterable[str], partitioned: bool = True) -> list[Contender]:
-    """Those who live in an environment of their own. They get nested values as JSON, as not all of them can write them."""
-    if not not_installed():
-        make_plain(table)
-    how = "partitioned" if partitioned else "whole"
-    return [
-        Contender(
-            PEERS[name][0], peer(name, format_, table.plain, "{target}", how), 1, PEERS[name][1], not_installed(), {}, holds(table, format_)
-        )
+    """Those who live in an environment of their own. They get nested values as JSON, as not all can write them; a line of ours, too."""
+    if missing := not_installed():
+        return [Contender(PEERS[name][0], [], missing=missing) for name in names]
+    make_plain(table)
+    specs, how = write_specs(table.plain, format_, *([] if partitioned else ["none"])), "partitioned" if partitioned else "whole"
+    us = Contender(
+        PLAINLY, ours("ours", specs, "{target}", "deliver"), note="nested values are text already", check=holds(table, format_, "out")
+    )
+    others = [
+        Contender(PEERS[name][0], peer(name, format_, table.plain.files, "{target}", how), 1, PEERS[name][1], check=holds(table, format_))
         for name in names
     ]
+    return [us, *others]
 
 
 def holds(table: Table, format_: str, below: str = "") -> Callable[[Path, dict[str, Any]], None]:

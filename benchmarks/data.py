@@ -32,9 +32,9 @@ class Table:
         return f"{self.folder}/*.parquet"
 
     @property
-    def plain(self) -> str:
-        """The same, with nested values as JSON, for writers that know no nested columns; without what they could not write."""
-        return f"{self.project}/plain/*.parquet"
+    def plain(self) -> "Table":
+        """The same rows, with nested values as JSON, for writers that know no nested columns."""
+        return Table(self.project / "plain")
 
     @cached_property
     def rows(self) -> int:
@@ -66,18 +66,21 @@ def made_table(project: Path, rows: int, width: int = 48) -> Table:
 def make_plain(table: Table) -> None:
     """Write the copy with nested values as JSON."""
     import duckdb
+    from deltalake import write_deltalake
 
-    folder = Path(table.plain).parent
+    from flow_assets.demo.table import stamp
+
+    folder = table.plain.folder
     if folder.is_dir():
         return
-    folder.mkdir()
     with duckdb.connect() as engine:
         kinds = engine.execute(f"DESCRIBE SELECT * FROM read_parquet('{table.files}')").fetchall()
         nested = [name for name, kind, *_ in kinds if "STRUCT" in kind or kind.endswith("[]")]
         replaced = ", ".join(f'to_json("{name}")::VARCHAR AS "{name}"' for name in nested)
         for number, file in enumerate(sorted(table.folder.glob("*.parquet"))):
             columns = f"* REPLACE ({replaced})" if replaced else "*"
-            engine.execute(f"COPY (SELECT {columns} FROM read_parquet('{file}')) TO '{folder}/{number:02}.parquet' (COMPRESSION zstd)")
+            write_deltalake(folder, engine.execute(f"SELECT {columns} FROM read_parquet('{file}')").to_arrow_reader(), mode="append")
+            stamp(folder, number, START + (number + 1) * timedelta(hours=1))
 
 
 def write_specs(table: Table, format_: str, partition_by: str = "quarter_hour", start: datetime = START, every: str = "1d") -> Path:
