@@ -15,7 +15,7 @@ some thousands would be compressed a bit differently each time. So few bytes are
 """
 
 
-def gzip_member(data: bytes) -> bytes:
+def gzip_member(data: bytes | memoryview) -> bytes:
     """The same data give the same bytes, in whatever thread and process; another kind of CPU may give others, of the same content."""
     stream, view = isal_zlib.compressobj(_LEVEL, wbits=_GZIP), memoryview(data)
     begun = (stream.compress(view[:_APART]), stream.flush(isal_zlib.Z_SYNC_FLUSH))
