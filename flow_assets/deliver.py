@@ -7,7 +7,7 @@ names with the same bytes; everything after is made up for by adopting the repor
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -128,8 +128,9 @@ def put_all(
 
     def put_parts() -> tuple[File, ...]:
         watch = _Watch(plan.tally.written, progress)
-        parts = encode(reading.engine, reading.attach_stretches, plan, source.columns, reading.available, spool, watch.read)
-        return _put_parts(line.destination, plan, first.of(parts), watch)
+        made = encode(reading.engine, reading.attach_stretches, plan, source.columns, reading.available, spool, watch.read)
+        with closing(made) as parts:
+            return _put_parts(line.destination, plan, first.of(parts), watch)
 
     files = reading.repaired(put_parts)
     manifest = manifest_of(plan, files, getattr(source, "key", ()))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from flow_assets.errors import BusyError, PermanentError, RetryableError, SpecEr
 from flow_assets.ledger.manifest import Manifest
 from flow_assets.ledger.report import parse_report
 from flow_assets.ledger.store import Ledger
+from flow_assets.plan.intervals import Interval
 from flow_assets.project import Project
 from flow_assets.reading import Line, Reading
 from flow_assets.shared import locked
 from flow_assets.sources import parquet_scan
 from flow_assets.spec.load import load_specs
+from flow_assets.stages import encode, stretches
 from flow_assets.testing.memory import MemoryDestination
 from flow_assets.testing.memory_source import MemorySource
 from tests.consumer import counted
@@ -345,6 +348,25 @@ def test_the_bytes_are_the_same_whatever_the_rows_are_cut_into(tmp_path: Path, m
         sent.append([(file.path, file.rows, file.sha256) for file in manifest.files])
     assert sent[0] == sent[1]
     assert sum(rows for _, rows, _ in sent[0]) == 24
+
+
+@pytest.mark.parametrize("cells", [10**9, 5])
+def test_a_delivery_that_fails_leaves_no_thread_that_reads(cells: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever still holds the error: a thread that waits for somebody to take its rows would keep the process from ending."""
+    monkeypatch.setattr(parquet_scan, "CELLS_PER_STRETCH", cells)
+    monkeypatch.setattr(encode, "_CELLS_PER_BATCH", 1)
+    monkeypatch.setattr(stretches, "BYTES_AHEAD", 1)
+    monkeypatch.setattr(MemoryDestination, "put", lambda *_: (_ for _ in ()).throw(PermanentError("the disk is full — empty it")))
+    for minute in (1, 2, 3):
+        rows = events(*((n, n // 3_000 * 20) for n in range(9_000 if minute == 2 else 1)))
+        commit(tmp_path / "data/events", rows, START + timedelta(minutes=minute))
+    write_specs(tmp_path, FLOW)
+    project = Project.open(load_specs(tmp_path / "flow_specs"), tmp_path / ".flows")
+    with project.line("feed") as opened, pytest.raises(PermanentError, match="full") as held:
+        deliver(replace(opened, destination=MemoryDestination()), Interval(START, START + QUARTER), now=NOW)
+    project.ledger.close()
+    assert held.value
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("stretch", "encode", "put"))] == []
 
 
 @pytest.mark.parametrize(("cores", "columns", "stretches"), [(1, 1, 1), (2, 1, 4), (2, 1_402, 1)])

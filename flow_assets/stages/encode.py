@@ -1,9 +1,9 @@
 """How does a plan become files? One query over the rows, split by partition, encoded as the flow's format, into the spool."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -47,8 +47,8 @@ def encode(
     available: Sequence[Column],
     spool: Path,
     on_rows: Callable[[int], None],
-) -> Iterator[Part]:
-    """Finished parts in the spool, as they come; ``on_rows`` hears how many more rows were read.
+) -> Generator[Part]:
+    """Finished parts in the spool, as they come; ``on_rows`` hears how many more rows were read. Until it is closed, threads wait to go on.
 
     Raises:
         PermanentError: a value cannot be encoded.
@@ -63,15 +63,12 @@ def encode(
     queries = [_query(flow, source, moment, relation, plan.columns) for relation in relations]
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4), thread_name_prefix="encode") as pool, engine_errors(f"flow {flow.name}: encode"):
         schema, batches = _executed(engine, queries, len(plan.columns))
-        batches = _heard(batches, on_rows)
-        if not _fits(plan):
-            filed = grouped(batches, by_bucket, spool / "filed")
-            batches = in_order([lambda: nullcontext(filed)], 1)
         compressor = Compressor(pool)
-        yield from split(batches, expected, lambda bucket: _writer(plan, bucket, schema.remove(0), spool, compressor))
+        with closing(batches), closing(_filed(plan, _heard(batches, on_rows), spool)) as filed:
+            yield from split(filed, expected, lambda bucket: _writer(plan, bucket, schema.remove(0), spool, compressor))
 
 
-def _executed(engine: duckdb.DuckDBPyConnection, queries: Sequence[str], columns: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def _executed(engine: duckdb.DuckDBPyConnection, queries: Sequence[str], columns: int) -> tuple[pa.Schema, Generator[pa.RecordBatch]]:
     """What queries give, in their order: the schema, and batches, which threads of ours fetch. Several queries run at a time."""
     rows = max(2048, _CELLS_PER_BATCH // (columns + 1))
     if len(queries) == 1:
@@ -130,7 +127,14 @@ def _writer(plan: DeliveryPlan, bucket: int, schema: pa.Schema, spool: Path, com
     return TextWriter(spool, key, header(format_, plan.columns), format_.compression == "gzip", format_.max_file_bytes, compressor)
 
 
-def _heard(batches: Iterator[pa.RecordBatch], on_rows: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+def _filed(plan: DeliveryPlan, batches: Generator[pa.RecordBatch], spool: Path) -> Generator[pa.RecordBatch]:
+    """The same rows, by partition if there are too many of them to be written side by side."""
+    if _fits(plan):
+        return batches
+    return in_order([lambda: nullcontext(grouped(batches, by_bucket, spool / "filed"))], 1)
+
+
+def _heard(batches: Iterator[pa.RecordBatch], on_rows: Callable[[int], None]) -> Generator[pa.RecordBatch]:
     for batch in batches:
         on_rows(len(batch))
         yield batch

@@ -1,7 +1,7 @@
 """How do several threads make rows that must keep their order? Each reads a stretch of them, and they are handed on one after the other."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from threading import Condition
@@ -15,8 +15,11 @@ BYTES_AHEAD: Final = 40 << 20
 Opened = AbstractContextManager[Iterator[pa.RecordBatch]]
 
 
-def in_order(stretches: Sequence[Callable[[], Opened]], at_once: int) -> Iterator[pa.RecordBatch]:
-    """The batches of all stretches in their order, ``at_once`` of them being read at a time. What fails in one is raised in its place."""
+def in_order(stretches: Sequence[Callable[[], Opened]], at_once: int) -> Generator[pa.RecordBatch]:
+    """The batches of all stretches in their order, ``at_once`` of them being read at a time. What fails in one is raised in its place.
+
+    Who does not take them all closes it: until then threads wait for it.
+    """
     waiting: deque[_Stretch] = deque()
     coming = iter(stretches)
     with ThreadPoolExecutor(at_once, thread_name_prefix="stretch") as pool:
