@@ -4,6 +4,7 @@ A contender prints, as its last line, a JSON object of what it has to say; its `
 without starting Python or a virtual machine. Programs that say nothing are timed from outside.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -175,6 +176,12 @@ def _high_water(pid: int | str) -> int:
     except OSError:
         return 0
     return int(found[1]) if found else 0
+
+
+def sha256_of(file: Path) -> str:
+    """The hash of a file, in hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def own_peak() -> float:

@@ -4,14 +4,13 @@
 files' hashes do not: a delivery knows them from writing the files.
 """
 
-import hashlib
 import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.harness import own_peak
+from benchmarks.harness import own_peak, sha256_of
 
 
 def main(text: str, what: str, folder: str) -> None:
@@ -22,18 +21,13 @@ def main(text: str, what: str, folder: str) -> None:
 
     spec = TypeAdapter[Destination](Destination).validate_python(json.loads(text))
     files = sorted(Path(what).iterdir()) if Path(what).is_dir() else [Path(what)]
-    hashes = {file: _hash(file) for file in files}
+    hashes = {file: sha256_of(file) for file in files}
     with open_destination(spec, Path("/nowhere")) as destination:
         wall, cpu = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(destination.senders) as senders:  # as a delivery does
             list(senders.map(lambda file: destination.put(file, f"{folder}/{file.name}", hashes[file]), files))
         seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(json.dumps({"seconds": seconds, "cpu": cpu, "resident": own_peak()}))
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 We verify what arrived and rename it onto its place, each file for itself; programs that merely send are allowed to.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from benchmarks.contest import Contender, not_installed, ours, program
-from benchmarks.harness import Result, race, ratio
+from benchmarks.harness import Result, race, ratio, sha256_of
 from benchmarks.sections import Goal, Section, Sizes
 from benchmarks.tables import raw, table
 from tests.servers.accounts import account
@@ -49,8 +48,8 @@ class Freight:
         """Whether all of it, and nothing else, lies in a folder."""
 
         def arrived(_: Path, __: dict[str, Any]) -> None:
-            there = {file.name: _hash(file) for file in folder.rglob("*") if file.is_file()}
-            assert there == {file.name: _hash(file) for file in self.files}, f"other files than sent lie in {folder}"
+            there = {file.name: sha256_of(file) for file in folder.rglob("*") if file.is_file()}
+            assert there == {file.name: sha256_of(file) for file in self.files}, f"other files than sent lie in {folder}"
 
         return arrived
 
@@ -111,11 +110,6 @@ def _freight(place: Path, megabytes: int) -> tuple[Freight, Freight]:
     for number in range(PARTS):
         (many / f"part_{number:03}.csv.gz").write_bytes(os.urandom(PART_BYTES))
     return Freight(one), Freight(many)
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 # -- sFTP -----------------------------------------------------------------------------------------------------------------------------

@@ -350,11 +350,14 @@ def test_the_bytes_are_the_same_whatever_the_rows_are_cut_into(tmp_path: Path, m
     assert sum(rows for _, rows, _ in sent[0]) == 24
 
 
-@pytest.mark.parametrize("cells", [10**9, 5])
-def test_a_delivery_that_fails_leaves_no_thread_that_reads(cells: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cells", "open_bytes"), [(10**9, 10**9), (5, 10**9), (5, 0)], ids=["whole", "cut", "cut and filed first"])
+def test_a_delivery_that_fails_leaves_no_thread_that_reads(
+    cells: int, open_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever still holds the error: a thread that waits for somebody to take its rows would keep the process from ending."""
     monkeypatch.setattr(parquet_scan, "CELLS_PER_STRETCH", cells)
     monkeypatch.setattr(encode, "_CELLS_PER_BATCH", 1)
+    monkeypatch.setattr(encode, "_MOST_OPEN_BYTES", open_bytes)
     monkeypatch.setattr(stretches, "BYTES_AHEAD", 1)
     monkeypatch.setattr(MemoryDestination, "put", lambda *_: (_ for _ in ()).throw(PermanentError("the disk is full — empty it")))
     for minute in (1, 2, 3):

@@ -131,6 +131,15 @@ def test_null_is_an_empty_field_and_the_empty_string_is_quoted(tmp_path: Path) -
     )
 
 
+def test_nested_values_are_json_quoted_for_csv_whether_or_not_they_hold_a_delimiter(tmp_path: Path) -> None:
+    structs = pa.array([{"x": None, 'k"': 1.5}, None], pa.struct([("x", pa.string()), ('k"', pa.float64())]))
+    table = pa.table({"t": pa.array([at(0), at(1)], pa.timestamp("us", "UTC")), "l": [["a"], ["b\nc"]], "n": [[1], [1, 2]], "s": structs})
+    _, [part] = encoded(table, tmp_path, flow(), deliver=["l", "n", "s"])
+    assert gzip.decompress(part.file.read_bytes()).decode() == (
+        'l,n,s\n"[""a""]",[1],"{""x"":null,""k\\"""":1.5}"\n"[""b\\nc""]","[1,2]",\n'
+    )
+
+
 def test_a_lone_null_field_is_a_row_and_not_an_empty_line(tmp_path: Path) -> None:
     table = pa.table({"t": pa.array([at(0)], pa.timestamp("us", "UTC")), "a": pa.array([None], pa.string())})
     _, [part] = encoded(table, tmp_path, flow(), deliver=["a"])
